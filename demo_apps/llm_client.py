@@ -1,0 +1,80 @@
+"""A reader of the streamed text model that prints each line with the time at which it arrived.
+
+    python -m demo_apps.llm_client --url http://127.0.0.1:8000/search --prompt 'Tell me something funny'
+
+Even times mean that the tokens streamed; one time for all of them means that something on the way held them.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+
+from demo_apps.requirement import requires
+
+with requires("requests"):
+    import requests
+
+
+URL = "http://127.0.0.1:8000/search"
+PROMPT = "Tell me something funny"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the stream as it arrives; 0 when it came whole, 1 when it did not."""
+    options = _parser().parse_args(arguments)
+    arrivals: list[float] = []
+    begin = time.monotonic()
+    try:
+        # stream=True, or requests itself would collect the whole body first.
+        with requests.post(
+            options.url, params={"ai_prompt": options.prompt}, stream=True, timeout=options.timeout
+        ) as response:
+            if not response.ok:
+                return _fail(f"{options.url} answered {response.status_code}: {response.text.strip()[:500]}")
+            print("--- the stream begins ---", flush=True)
+            for line in response.iter_lines(chunk_size=options.chunk_size):
+                if line:
+                    arrivals.append(time.monotonic() - begin)
+                    print(f"+{arrivals[-1]:.2f}s {line.decode(errors='replace')}", flush=True)
+    except requests.RequestException as error:
+        if arrivals:
+            return _fail(f"The stream broke off after {len(arrivals)} lines: {error}")
+        if isinstance(error, requests.Timeout):
+            return _fail(f"{options.url} sent nothing for {options.timeout:g} seconds.")
+        if isinstance(error, requests.ConnectionError):
+            return _fail(f"Nothing answers at {options.url}. Is the server running?")
+        return _fail(f"{options.url} cannot be read: {error}")
+    print(f"--- the stream ends: {_summary(arrivals)} ---")
+    return 0
+
+
+def _summary(arrivals: Sequence[float]) -> str:
+    if not arrivals:
+        return "no lines"
+    return f"{len(arrivals)} lines, the first after {arrivals[0]:.2f} s, the last after {arrivals[-1]:.2f} s"
+
+
+def _fail(message: str) -> int:
+    print(message, file=sys.stderr)
+    return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m demo_apps.llm_client", description="Print a streamed answer with arrival times."
+    )
+    parser.add_argument("--url", default=URL, help="where to POST the prompt (default: %(default)s)")
+    parser.add_argument("--prompt", default=PROMPT, help="what to ask (default: %(default)s)")
+    parser.add_argument(
+        "--timeout", type=float, default=60, help="longest silence in seconds (default: %(default)s)"
+    )
+    # requests' own default, 512, waits for so many bytes of a body without chunked coding: it would hold.
+    parser.add_argument(
+        "--chunk-size", type=int, default=1, help="bytes that iter_lines waits for (default: %(default)s)"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
