@@ -56,11 +56,15 @@ class End(NamedTuple):
 
 
 class Cut(NamedTuple):
-    """The response ended before it was complete: by FIN or RST, by whom and why."""
+    """The response ended before it was complete: by FIN or RST, by whom and why.
+
+    ``discard`` says that bytes withheld further down are lost with it (a hop's own time-out does that in nginx).
+    """
 
     how: How = "fin"
     by: str | None = None
     reason: str | None = None
+    discard: bool = False
 
 
 Event: TypeAlias = Head | Data | End | Cut
@@ -70,7 +74,11 @@ Events: TypeAlias = Sequence[Event]
 class Machine(Protocol):
     """The four members that every driver uses."""
 
-    deadline: float | None
+    @property
+    def deadline(self) -> float | None:
+        """When it next wants to be woken."""
+        ...
+
 
     def receive(self, event: Event, now: float) -> Events:
         """Take ``event`` at ``now``; return what leaves."""
@@ -82,9 +90,9 @@ class Machine(Protocol):
 
 
 class StageSettings(Protocol):
-    """Frozen settings of one behaviour; ``start`` makes the machine of one response."""
+    """Frozen settings of one behaviour; ``start`` makes the machine of one response, asked for at ``now``."""
 
-    def start(self, request: Request) -> Stage: ...
+    def start(self, request: Request, now: float) -> Stage: ...
 
 
 class Stage:

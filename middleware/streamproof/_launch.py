@@ -1,0 +1,46 @@
+"""The process that a server is booted in: it looks at the app, chooses the server, and becomes it.
+
+``python -m streamproof._launch`` imports the app once to see its kind (and to tell what is wrong with it in one
+sentence), then replaces itself by the server's own command line, which imports it afresh as it would in production.
+``… werkzeug HOST PORT`` is the command line that werkzeug's development server does not have.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from . import _served
+from ._servers import USUAL, server_named
+from ._target import kind_of, load
+from .sansio.errors import StreamProofError
+
+CANNOT = 3  # exit status; the sentence is in the inbox
+
+
+def main(arguments: list[str]) -> int:
+    """Boot; returns only when the server ended or never started."""
+    if arguments:
+        return _werkzeug(*arguments[1:])
+    asked = _served.orders()
+    try:
+        kind = kind_of(load(asked["target"]))
+        server = server_named(asked["server"] or USUAL[kind])
+        command = server.command(kind, asked["host"], asked["port"], asked["options"])
+    except StreamProofError as error:
+        _served.leave(asked["inbox"], "failed", message=str(error))
+        return CANNOT
+    _served.leave(asked["inbox"], "launched", app_kind=kind, server=server.name)
+    sys.stdout.flush()
+    os.execv(command[0], command)
+
+
+def _werkzeug(host: str, port: str) -> int:
+    from werkzeug.serving import run_simple
+
+    run_simple(host, int(port), _served.app, threaded=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

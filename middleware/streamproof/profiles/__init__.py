@@ -1,0 +1,11 @@
+"""Facts: what products and platforms do to a response, as data, and the catalogue that loads them.
+
+Each product is one TOML file in this folder. ``catalogue.py`` reads them, ``via.py`` turns a text such as
+``nginx:gzip=on+cloudflare`` into a chain of hops.
+"""
+
+from .catalogue import Fact, Option, Profile, catalogue
+from .servers import source_of
+from .via import Via, resolve
+
+__all__ = ["Fact", "Option", "Profile", "Via", "catalogue", "resolve", "source_of"]

@@ -1,0 +1,74 @@
+"""Vias: the text that names a chain of hops, and what it means.
+
+``profile``, with options ``nginx:proxy_http_version=1.0,gzip=on``, list values separated by spaces
+(``gzip_types=text/plain text/csv``), hops joined by ``+``, app side first. The same text everywhere.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+
+from ..sansio.errors import ConfigurationError
+from ..sansio.hop import Chain, HopPlan
+from ..sansio.trace import Request
+from .catalogue import Profile, catalogue
+
+
+@dataclass(frozen=True, slots=True)
+class Via:
+    """The chain of hops between app and reader, app side first."""
+
+    text: str
+    plans: tuple[HopPlan, ...]
+    profiles: tuple[Profile, ...]
+
+    @property
+    def grade(self) -> str:
+        """The weakest grade among the hops: one reported fact makes the whole chain reported."""
+        order = ("measured", "source", "documented", "reported")
+        return max((profile.grade for profile in self.profiles), key=order.index)
+
+    def start(self, request: Request, now: float) -> Chain:
+        """The chain at work on one response; its reader asked with ``request`` at ``now`` (seconds)."""
+        return Chain(self.plans, request, now)
+
+
+def resolve(via: str | Profile | Via) -> Via:
+    """The chain that ``via`` names. Raises ConfigurationError with the valid names or options."""
+    if isinstance(via, Via):
+        return via
+    if isinstance(via, Profile):
+        return Via(via.name, (via.plan(),), (via,))
+    if not isinstance(via, str):
+        raise ConfigurationError(
+            f"via is {via!r}. Expected text such as 'nginx:gzip=on', a Profile or a Via. Was a list meant, as in A+B?"
+        )
+    hops = [_hop(part.strip(), via) for part in via.split("+")]
+    return Via(via, tuple(plan for _, plan in hops), tuple(profile for profile, _ in hops))
+
+
+def _hop(text: str, via: str) -> tuple[Profile, HopPlan]:
+    name, colon, options = text.partition(":")
+    profiles = catalogue()
+    if name not in profiles:
+        near = difflib.get_close_matches(name, profiles, 1)
+        guess = f"Was {near[0]!r} meant?" if near else "Is the name mistyped?"
+        raise ConfigurationError(
+            f"{name!r} in via {via!r} is no known profile. Valid names: {', '.join(profiles)}. {guess}"
+        )
+    given: dict[str, str] = {}
+    for item in options.split(",") if colon else ():
+        key, equals, value = item.partition("=")
+        if not equals:
+            raise ConfigurationError(
+                f"{item!r} in via {via!r} is no option. Expected OPTION=VALUE, as in {name}:OPTION=VALUE,OPTION=VALUE. "
+                "Is the equals sign missing?"
+            )
+        if key.strip() in given:
+            raise ConfigurationError(
+                f"{key.strip()!r} stands twice in via {via!r}. Expected each option once. Was a second hop (+) meant?"
+            )
+        given[key.strip()] = value.strip()
+    profile = profiles[name]
+    return profile, profile.plan(given)

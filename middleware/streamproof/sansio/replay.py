@@ -1,0 +1,199 @@
+"""A trace through a chain of hops, in virtual time: what the reader receives, and where bytes waited meanwhile.
+
+Knows how a recording becomes events on the wire and events become a recording again. Does not know profiles: it takes
+plans. Its one assumption: the app's pace does not depend on the reader's.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from .errors import NeedsData, TraceError
+from .hop import Chain, HopPlan
+from .http import LAST_CHUNK_SIZE, Framing, content_length, has_body, header
+from .machine import Cut, Data, End, Event, Head, framed
+from .stages.compress import Compress
+from .trace import Chunk, Outcome, Request, Response, Trace
+from .trace import End as TraceEnd
+
+_ZEROS = memoryview(bytes(1 << 20))
+
+#: What a driver may want to see after each step: the chain, what entered and left, and when.
+Watcher = Callable[[Chain, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What the app's server puts on the wire for the request that reaches it."""
+
+    framing: Framing
+    head_size: int
+
+
+def replay(
+    trace: Trace,
+    plans: Sequence[HopPlan],
+    source: Callable[[Response, Request], Source],
+    watch: Watcher | None = None,
+) -> Trace:
+    """What the reader of ``trace`` receives behind the hops ``plans`` (app side first).
+
+    ``source`` says how the app's server frames the response for the request that the first hop makes. Raises
+    TraceError when the trace kept no chunks, NeedsData when a hop compresses and the trace kept no bytes.
+    """
+    if not trace.whole:
+        raise TraceError(
+            f"This trace keeps {len(trace.chunks)} of {trace.figures.chunks} chunks. Expected all of them. "
+            "Was it recorded without keep_chunks=True?"
+        )
+    chain = Chain(plans, trace.request, 0.0)
+    reader = Reader(trace.request, keep_data=trace.has_data)
+    response, ended = trace.response, False
+    if response is not None:
+        _drain(chain, reader, response.at, watch)
+        origin = source(response, chain.request)
+        head = Head(response.status, response.headers, origin.framing, origin.head_size)
+        reader.take(chain.receive(head, response.at), response.at)
+        if not trace.has_data:
+            _forbid_compression(chain)
+        if watch is not None:
+            watch(chain, response.at)
+        if has_body(trace.request.method, response.status):
+            ended = _body(trace, chain, reader, origin.framing, watch)
+        else:
+            reader.take(chain.receive(End(), response.at), response.at)
+            ended = True
+    if not ended:
+        _drain(chain, reader, trace.end.at, watch)
+        end = _last(trace, None if response is None else origin.framing)
+        if isinstance(end, TraceEnd):
+            return reader.trace(trace, left=end)
+        reader.take(chain.receive(end, trace.end.at), trace.end.at)
+    while not reader.over and (deadline := chain.deadline) is not None:
+        reader.take(chain.wake(deadline), deadline)
+    if watch is not None:
+        watch(chain, trace.end.at)
+    return reader.trace(trace)
+
+
+def _body(trace: Trace, chain: Chain, reader: Reader, framing: Framing, watch: Watcher | None) -> bool:
+    """Play the chunks; True when the response is over with them, because its length was named and reached."""
+    receive, take = chain.receive, reader.take
+    assert trace.response is not None
+    missing = content_length(trace.response.headers) if framing == "length" else None
+    if missing == 0:
+        take(receive(End(), trace.response.at), trace.response.at)
+        return True
+    for at, size, _, data in trace.chunks:
+        if not size:
+            continue
+        deadline = chain.deadline
+        if deadline is not None and deadline <= at:
+            _drain(chain, reader, at, watch)
+            if reader.over:
+                return True
+        piece = data if data is not None else _zeros(size)
+        if missing is not None:
+            piece = piece[:missing]
+            missing -= len(piece)
+        take(receive(framed(piece, framing), at), at)
+        if watch is not None:
+            watch(chain, at)
+        if missing == 0:
+            take(receive(End(), at), at)
+            return True
+    return False
+
+
+def _zeros(size: int) -> memoryview:
+    """``size`` bytes that stand for a body whose bytes were not kept."""
+    return _ZEROS[:size] if size <= len(_ZEROS) else memoryview(bytes(size))
+
+
+def _drain(chain: Chain, reader: Reader, until: float, watch: Watcher | None) -> None:
+    """Wake the chain at each deadline that comes before ``until``."""
+    while not reader.over and (deadline := chain.deadline) is not None and deadline <= until:
+        reader.take(chain.wake(deadline), deadline)
+        if watch is not None:
+            watch(chain, deadline)
+
+
+def _last(trace: Trace, framing: Framing | None) -> Event | TraceEnd:
+    """The event with which the app's server ended; or the end itself when it was the reader who left."""
+    end = trace.end
+    if end.outcome in (Outcome.CLIENT_GONE, Outcome.ABANDONED):
+        return end
+    how = end.how or "fin"
+    # RFC 9112 section 8: nothing tells a close-delimited body that was cut by FIN from a complete one.
+    if end.outcome is Outcome.COMPLETE or (framing == "close" and how == "fin"):
+        return End(LAST_CHUNK_SIZE if framing == "chunked" else 0)
+    return Cut(how, end.by, end.reason)
+
+
+def _forbid_compression(chain: Chain) -> None:
+    for hop in chain.hops:
+        for rule, stage in hop.stages:
+            if isinstance(rule.settings, Compress) and not stage.transparent:
+                raise NeedsData(
+                    f"{hop.plan.name} compresses this response, and the trace has only the sizes of its chunks. "
+                    "Expected data in every chunk. Was it recorded without keep_chunks=True?"
+                )
+
+
+class Reader:
+    """Receives what leaves the last hop and writes down each arrival, body after content decoding."""
+
+    def __init__(self, request: Request, *, keep_data: bool) -> None:
+        self._request, self._keep_data = request, keep_data
+        self._response: Response | None = None
+        self._chunks: list[Chunk] = []
+        self._end: TraceEnd | None = None
+        self._framing: Framing = "close"
+        self._inflate: zlib._Decompress | None = None
+
+    @property
+    def over(self) -> bool:
+        """Has the response ended for the reader?"""
+        return self._end is not None
+
+    def take(self, events: Sequence[Event], now: float) -> None:
+        """Write down what arrived at ``now``."""
+        for event in events:
+            if self._end is not None:
+                return
+            if type(event) is Data:
+                data = event.data
+                if self._inflate is not None:
+                    data = self._inflate.decompress(data)
+                if len(data):
+                    kept = bytes(data) if self._keep_data else None
+                    self._chunks.append(Chunk(now, len(data), None, kept))
+            elif type(event) is Head:
+                self._head(event, now)
+            elif type(event) is End:
+                self._end = TraceEnd(now, Outcome.COMPLETE)
+            elif type(event) is Cut:
+                self._cut(event, now)
+
+    def _head(self, event: Head, now: float) -> None:
+        self._response = Response(event.status, event.headers, now, event.size, event.framing)
+        self._framing = event.framing
+        if self._keep_data and header(event.headers, "content-encoding") in ("gzip", "x-gzip"):
+            self._inflate = zlib.decompressobj(31)
+
+    def _cut(self, event: Cut, now: float) -> None:
+        if self._response is not None and self._framing == "close" and event.how == "fin":
+            # RFC 9112 section 8: nothing tells a close-delimited body that was cut from a complete one.
+            self._end = TraceEnd(now, Outcome.COMPLETE)
+        elif event.by is None:
+            self._end = TraceEnd(now, Outcome.APP_ERROR, event.how, None, event.reason)
+        else:
+            self._end = TraceEnd(now, Outcome.CUT, event.how, event.by, event.reason)
+
+    def trace(self, of: Trace, *, left: TraceEnd | None = None) -> Trace:
+        """The delivery of the recording ``of``; ``left`` when its reader left before the end."""
+        end = self._end or left
+        assert end is not None
+        return Trace(of.request, self._response, tuple(self._chunks), end, of.server)

@@ -1,0 +1,40 @@
+"""One behaviour of a hop a file. Each has frozen settings with ``start(request, now)`` and a machine per response.
+
+:data:`STAGES` is the list of names that a profile may use. A stage knows nothing of the other stages; a hop is
+stages in a row (``../hop.py``), so a new behaviour is one new file and one line here.
+"""
+
+from __future__ import annotations
+
+from ..machine import StageSettings
+from .abort import Abort
+from .blocks import Blocks
+from .coalesce import Coalesce
+from .compress import Compress
+from .head_hold import HeadHold
+from .headers import HeaderRules
+from .hold_back import HoldBack
+from .interval import Interval
+from .limits import Limits
+from .reframe import Reframe
+from .size_limit import SizeLimit
+from .throttle import Throttle
+from .tls_records import TlsRecords
+from .whole import Whole
+
+STAGES: dict[str, type[StageSettings]] = {
+    "abort": Abort,
+    "blocks": Blocks,
+    "coalesce": Coalesce,
+    "compress": Compress,
+    "head_hold": HeadHold,
+    "headers": HeaderRules,
+    "hold_back": HoldBack,
+    "interval": Interval,
+    "limits": Limits,
+    "reframe": Reframe,
+    "size_limit": SizeLimit,
+    "throttle": Throttle,
+    "tls_records": TlsRecords,
+    "whole": Whole,
+}

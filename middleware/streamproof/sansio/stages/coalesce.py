@@ -1,0 +1,67 @@
+"""Small writes wait for company: by bytes, or for a while.
+
+Knows one rule: fewer than ``size`` wire bytes wait until ``delay`` seconds after the first of them, the end of the
+message, or until ``size`` are there; then everything leaves. That is what Linux does with a partial segment that was
+sent with MSG_MORE (tcp(7), TCP_CORK: "200 millisecond ceiling"), which HAProxy uses while more is expected
+(haproxy src/stconn.c, option http-no-delay in its configuration manual).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ..machine import Cut, Data, End, Events, Head, Stage
+from ..trace import Request
+from ..wire import WireQueue
+
+
+@dataclass(frozen=True, slots=True)
+class Coalesce:
+    """``size`` in wire bytes, ``delay`` in seconds."""
+
+    timed: ClassVar[bool] = True
+
+    size: int
+    delay: float
+
+    def start(self, request: Request, now: float) -> Stage:
+        """The queue of one response."""
+        return _Coalesce(self)
+
+
+class _Coalesce(Stage):
+    def __init__(self, settings: Coalesce) -> None:
+        self._settings = settings
+        self._queue = WireQueue()
+
+    @property
+    def held(self) -> int:
+        return self._queue.body_bytes
+
+    def head(self, event: Head, now: float) -> Events:
+        return self._put(event, now)
+
+    def data(self, event: Data, now: float) -> Events:
+        return self._put(event, now)
+
+    def _put(self, event: Head | Data, now: float) -> Events:
+        self._queue.put(event)
+        if self._queue.size >= self._settings.size:
+            return self.wake(now)
+        if self.deadline is None:
+            self.deadline = now + self._settings.delay
+        return ()
+
+    def wake(self, now: float) -> Events:
+        self.deadline = None
+        return self._queue.take_all()
+
+    def end(self, event: End, now: float) -> Events:
+        return [*self.wake(now), event]
+
+    def cut(self, event: Cut, now: float) -> Events:
+        if event.discard:
+            self.deadline = None
+            return [*self._queue.drop(), event]
+        return [*self.wake(now), event]

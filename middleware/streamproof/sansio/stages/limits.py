@@ -1,0 +1,90 @@
+"""Time limits of a hop: on the first byte, on each silence, on the whole response.
+
+Knows what the reader gets: before the head an answer of the hop's own, after it a cut or a clean end that hides the
+loss. Stands first in a hop, because it watches what the upstream sends, not what the reader gets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ..machine import Cut, Data, End, Event, Events, Head, Stage
+from ..trace import Request
+from .whole import respond
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """``first_byte``, ``idle`` and ``total`` in seconds, 0 for none.
+
+    ``first_byte`` runs until the head came, ``idle`` between two reads once it has, ``total`` over everything.
+    ``status`` is answered when the head had not come. ``after`` is what a limit does once it had: ``cut``, or ``end``
+    for a clean end. ``pending`` says whether bytes that the hop withholds are then a ``discard`` or still a ``deliver``.
+    """
+
+    timed: ClassVar[bool] = True
+
+    first_byte: float = 0.0
+    idle: float = 0.0
+    total: float = 0.0
+    status: int = 504
+    after: str = "cut"
+    pending: str = "deliver"
+    name: str = "hop"
+
+    def start(self, request: Request, now: float) -> Stage:
+        """The clocks of one response; the request left at ``now``."""
+        return _Limits(self, now)
+
+
+class _Limits(Stage):
+    def __init__(self, settings: Limits, now: float) -> None:
+        self._settings = settings
+        self._total = now + settings.total if settings.total else None
+        self._first = now + settings.first_byte if settings.first_byte else None
+        self._head_seen = self._over = False
+        self.deadline = self._earliest(self._first)
+
+    def _earliest(self, other: float | None) -> float | None:
+        if other is None or (self._total is not None and self._total < other):
+            return self._total
+        return other
+
+    def _heard(self, now: float) -> None:
+        idle = self._settings.idle
+        self.deadline = self._earliest(now + idle if idle else None)
+
+    def head(self, event: Head, now: float) -> Events:
+        if self._over:
+            return ()
+        self._head_seen = True
+        self._heard(now)
+        return (event,)
+
+    def data(self, event: Data, now: float) -> Events:
+        if self._over:
+            return ()
+        if self._settings.idle:
+            self._heard(now)
+        return (event,)
+
+    def end(self, event: End, now: float) -> Events:
+        return self._finish(event)
+
+    def cut(self, event: Cut, now: float) -> Events:
+        return self._finish(event)
+
+    def _finish(self, event: Event) -> Events:
+        over, self._over, self.deadline = self._over, True, None
+        return () if over else (event,)
+
+    def wake(self, now: float) -> Events:
+        settings, due = self._settings, self.deadline
+        self._over, self.deadline = True, None
+        if not self._head_seen:
+            return respond(settings.status)
+        if settings.after == "end":
+            return (End(),)
+        which = f"total limit {settings.total:g} s" if due == self._total else f"idle limit {settings.idle:g} s"
+        return (Cut("fin", settings.name, which, settings.pending == "discard"),)
