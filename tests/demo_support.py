@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
 from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 from wsgiref.types import WSGIApplication
@@ -26,6 +27,8 @@ import pytest
 
 ASGIApplication = Callable[[Any, Any, Any], Awaitable[None]]
 Headers = Iterable[tuple[str, str]]
+
+ROOT = Path(__file__).resolve().parent.parent
 
 # An odd duration, so that no pause but the apps' own is taken for one.
 PAUSE = 0.03125
@@ -202,6 +205,7 @@ class PausedServer:
                 stdout=self._log,
                 stderr=subprocess.STDOUT,
                 env=os.environ | PAUSES_OF_THE_APPS,
+                cwd=ROOT,
                 start_new_session=True,  # so that the server's workers can be stopped with it
             )
         return self

@@ -13,11 +13,10 @@ import sys
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.abc import MetaPathFinder
-from pathlib import Path
 from queue import SimpleQueue
 from typing import IO, Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -28,7 +27,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import demo_apps
 from demo_apps import query
 from demo_apps.chunks import CHUNKS, MODEL, sse_event
 from demo_apps.query import BadQueryError
@@ -36,6 +34,7 @@ from demo_apps.text_model import TextGenerationModel, letters, sample
 from demo_apps.zoo import ZOO, Exhibit
 
 from .demo_support import (
+    ROOT,
     ASGIApplication,
     Headers,
     PausedServer,
@@ -422,13 +421,16 @@ def test_client_prints_each_token_while_the_model_still_writes() -> None:
     assert [line.split(" ", 1)[1] for line in rest[-3:-1]] == end.decode().splitlines()[:2]
 
 
-def client(url: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "demo_apps.llm_client", "--url", f"{url}/search"],
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"NO_PROXY": "127.0.0.1"},
-    )
+@contextmanager
+def client(url: str) -> Iterator[subprocess.Popen[str]]:
+    """A client in a process of its own, stopped whatever happens."""
+    command = [sys.executable, "-m", "demo_apps.llm_client", "--url", f"{url}/search"]
+    environment = os.environ | {"NO_PROXY": "127.0.0.1"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def timed(output: IO[str]) -> str:
@@ -720,8 +722,7 @@ def test_chunk_reaches_the_reader_while_the_app_is_paused(server_name: str, targ
 
 
 def test_zoo_lists_every_exhibit_once() -> None:
-    folder = Path(demo_apps.__file__).parent / "zoo"
-    modules = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    modules = {path.stem for path in (ROOT / "demo_apps" / "zoo").glob("*.py")} - {"__init__"}
     assert {exhibit.target for exhibit in ZOO} == {f"demo_apps.zoo.{module}:app" for module in modules}
     assert len(EXHIBITS) == len(ZOO)
 
@@ -763,6 +764,7 @@ def test_importing_an_app_does_nothing_else() -> None:
         capture_output=True,
         text=True,
         timeout=60,
+        cwd=ROOT,
     )
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
 
