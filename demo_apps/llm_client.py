@@ -24,6 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print the stream as it arrives; 0 when it came whole, 1 when it did not."""
     options = _parser().parse_args(arguments)
     arrivals: list[float] = []
+    answered = False
     begin = time.monotonic()
     try:
         # stream=True, or requests itself would collect the whole body first.
@@ -32,13 +33,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ) as response:
             if not response.ok:
                 return _fail(f"{options.url} answered {response.status_code}: {response.text.strip()[:500]}")
+            answered = True
             print("--- the stream begins ---", flush=True)
             for line in response.iter_lines(chunk_size=options.chunk_size):
                 if line:
                     arrivals.append(time.monotonic() - begin)
                     print(f"+{arrivals[-1]:.2f}s {line.decode(errors='replace')}", flush=True)
     except requests.RequestException as error:
-        if arrivals:
+        if answered:
             return _fail(f"The stream broke off after {len(arrivals)} lines: {error}")
         if isinstance(error, requests.Timeout):
             return _fail(f"{options.url} sent nothing for {options.timeout:g} seconds.")
@@ -53,6 +55,12 @@ def _summary(arrivals: Sequence[float]) -> str:
     if not arrivals:
         return "no lines"
     return f"{len(arrivals)} lines, the first after {arrivals[0]:.2f} s, the last after {arrivals[-1]:.2f} s"
+
+
+def _size(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1, not {text!r}")
+    return int(text)
 
 
 def _fail(message: str) -> int:
@@ -71,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     # requests' own default, 512, waits for so many bytes of a body without chunked coding: it would hold.
     parser.add_argument(
-        "--chunk-size", type=int, default=1, help="bytes that iter_lines waits for (default: %(default)s)"
+        "--chunk-size", type=_size, default=1, help="bytes that iter_lines waits for (default: %(default)s)"
     )
     return parser
 

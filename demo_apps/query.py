@@ -2,7 +2,6 @@
 
 import math
 import os
-from collections.abc import Mapping
 from typing import Protocol, TypedDict
 
 LONGEST_DELAY = 60.0
@@ -73,8 +72,8 @@ def parameters(query: Query) -> Parameters:
     }
 
 
-def _from_environment(name: str, default: float, environment: Mapping[str, str] | None = None) -> float:
-    text = (os.environ if environment is None else environment).get(name)
+def _from_environment(name: str, default: float) -> float:
+    text = os.environ.get(name)
     if text is None:
         return default
     try:

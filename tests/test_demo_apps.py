@@ -10,6 +10,7 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -440,35 +441,73 @@ def timed(output: IO[str]) -> str:
     return line
 
 
-def test_client_says_that_no_server_is_there(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def run_client(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]], int]:
+    """The client's main, which asks no proxy for a loopback address."""
     need("requests")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     main: Callable[[list[str]], int] = load("demo_apps.llm_client:main")
+    return main
+
+
+def test_client_says_that_no_server_is_there(
+    capsys: pytest.CaptureFixture[str], run_client: Callable[[list[str]], int]
+) -> None:
     with socket.socket() as unheard:
         unheard.bind(("127.0.0.1", 0))  # bound and not listening: refused, and nobody else can take the port
         url = f"http://127.0.0.1:{unheard.getsockname()[1]}/search"
-        assert main(["--url", url]) == 1
+        assert run_client(["--url", url]) == 1
     assert capsys.readouterr().err == f"Nothing answers at {url}. Is the server running?\n"
 
 
 @pytest.mark.usefixtures("no_delay")
 @pytest.mark.servers
 def test_client_tells_of_a_refusal(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], run_client: Callable[[list[str]], int]
 ) -> None:
-    need("requests", "uvicorn")
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    main: Callable[[list[str]], int] = load("demo_apps.llm_client:main")
+    need("uvicorn")
     with PausedServer("uvicorn", "demo_apps.raw_asgi:app") as server:
         url = f"{server.url}/search"
-        assert main(["--url", url, "--prompt", " "]) == 1
+        assert run_client(["--url", url, "--prompt", " "]) == 1
     message = capsys.readouterr().err
     assert message.startswith(f"{url} answered 400: ai_prompt must be a text of 1 to 2000 characters.")
 
 
-def test_client_has_help(capsys: pytest.CaptureFixture[str]) -> None:
-    need("requests")
+def test_client_tells_of_a_stream_that_broke_off(
+    capsys: pytest.CaptureFixture[str], run_client: Callable[[list[str]], int]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        breaking = threading.Thread(target=answer_half, args=(listener,))
+        breaking.start()
+        assert run_client(["--url", f"http://127.0.0.1:{listener.getsockname()[1]}/search"]) == 1
+        breaking.join(timeout=10)
+    output = capsys.readouterr()
+    assert re.fullmatch(r"--- the stream begins ---\n\+\d\.\d\ds data: half\n", output.out)
+    assert output.err.startswith("The stream broke off after 1 lines: ")
+
+
+def answer_half(listener: socket.socket) -> None:
+    """Answer one request with a chunk, and no chunk that ends the body."""
+    listener.settimeout(10)
+    connection, _ = listener.accept()
+    with connection:
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nc\r\ndata: half\n\n\r\n")
+
+
+@pytest.mark.parametrize("size", ["0", "-1", "many"])
+def test_client_refuses_a_bad_chunk_size(
+    capsys: pytest.CaptureFixture[str], run_client: Callable[[list[str]], int], size: str
+) -> None:
     with pytest.raises(SystemExit) as exit_status:
-        load("demo_apps.llm_client:main")(["--help"])
+        run_client([f"--chunk-size={size}"])
+    assert exit_status.value.code == 2
+    assert f"must be a whole number from 1, not {size!r}" in capsys.readouterr().err
+
+
+def test_client_has_help(capsys: pytest.CaptureFixture[str], run_client: Callable[[list[str]], int]) -> None:
+    with pytest.raises(SystemExit) as exit_status:
+        run_client(["--help"])
     assert exit_status.value.code == 0
     assert "--prompt" in capsys.readouterr().out
 
