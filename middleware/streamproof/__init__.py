@@ -10,16 +10,45 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ._replay import replay
     from ._wrap import wrap
+    from .sansio.errors import ConfigurationError, NeedsData, StreamProofError, TraceError
+    from .sansio.findings import Budget, Finding, examine
+    from .sansio.locate import Leg, Location, locate
     from .sansio.trace import Chunk, Outcome, Trace
 
 __version__ = "0.1.0"
 
-__all__ = ["Chunk", "Outcome", "Trace", "replay", "wrap"]
+__all__ = [
+    "Budget",
+    "Chunk",
+    "ConfigurationError",
+    "Finding",
+    "Leg",
+    "Location",
+    "NeedsData",
+    "Outcome",
+    "StreamProofError",
+    "Trace",
+    "TraceError",
+    "examine",
+    "locate",
+    "replay",
+    "wrap",
+]
 
 _WHERE = {
+    "Budget": "sansio.findings",
     "Chunk": "sansio.trace",
+    "ConfigurationError": "sansio.errors",
+    "Finding": "sansio.findings",
+    "Leg": "sansio.locate",
+    "Location": "sansio.locate",
+    "NeedsData": "sansio.errors",
     "Outcome": "sansio.trace",
+    "StreamProofError": "sansio.errors",
     "Trace": "sansio.trace",
+    "TraceError": "sansio.errors",
+    "examine": "sansio.findings",
+    "locate": "sansio.locate",
     "replay": "_replay",
     "wrap": "_wrap",
 }

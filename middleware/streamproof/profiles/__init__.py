@@ -4,7 +4,8 @@ Each product is one TOML file in this folder. ``catalogue.py`` reads them, ``via
 ``nginx:gzip=on+cloudflare`` into a chain of hops.
 """
 
-from .catalogue import Fact, Option, Profile, catalogue
+from .catalogue import Fact, Profile, catalogue
+from .options import Option
 from .servers import source_of
 from .via import Via, resolve
 

@@ -79,7 +79,6 @@ class Machine(Protocol):
         """When it next wants to be woken."""
         ...
 
-
     def receive(self, event: Event, now: float) -> Events:
         """Take ``event`` at ``now``; return what leaves."""
         ...

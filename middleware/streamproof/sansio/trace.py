@@ -240,7 +240,7 @@ class _Place:
     def choice(self, *valid: str) -> str:
         if self.value not in valid:
             raise self.fault("one of " + ", ".join(valid))
-        return cast(str, self.value)
+        return self.value
 
     def whole(self, expected: str, low: int = 0, high: float = math.inf) -> int:
         if not isinstance(self.value, int) or isinstance(self.value, bool) or not low <= self.value <= high:
