@@ -60,11 +60,22 @@ class Recorder:
         """Must the adapter hand over every chunk with its bytes (:meth:`chunk`)?"""
         return self._keep is None or self._keep > 0
 
-    def proposed(self, status: int, headers: Headers, now: float, *, framing: Framing | None = None) -> None:
-        """The app named its head. A later call replaces it, until the first byte committed it."""
+    def proposed(
+        self,
+        status: int,
+        headers: Headers,
+        now: float,
+        *,
+        framing: Framing | None = None,
+        head_size: int | None = None,
+    ) -> None:
+        """The app named its head. A later call replaces it, until the first byte committed it.
+
+        ``head_size`` is its true size in bytes when ``headers`` do not tell it (values were left out).
+        """
         if self.phase in (Phase.IDLE, Phase.PROPOSED):
             self.phase = Phase.PROPOSED
-            self._head = Response(status, headers, now - self.started_at, framing=framing)
+            self._head = Response(status, headers, now - self.started_at, head_size, framing)
 
     def chunk(self, at: float, size: int, accepted_at: float | None, data: bytes | None = None) -> None:
         """One chunk, its times on the driver's clock; ``accepted_at`` is None when nobody took it any more."""
@@ -113,4 +124,4 @@ class Recorder:
         end = End(now - self.started_at, outcome, how, by, reason)
         kept = tuple(sorted(self._kept, key=lambda chunk: chunk.at))  # ASGI sends may overlap
         whole = len(kept) == figures.chunks
-        return Trace(self.request, self._head, kept, end, self.server, None if whole else figures)
+        return Trace(self.request, self._head, kept, end, self.server, None if whole and self.keeps else figures)

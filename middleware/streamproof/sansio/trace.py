@@ -180,7 +180,7 @@ class Trace:
     def from_json(cls, text: str | bytes) -> Trace:
         """The trace in the JSON ``text``. Raises TraceError naming the line or the place of the first fault."""
         try:
-            data = json.loads(text)
+            data = json.loads(text if isinstance(text, str) else text.decode("utf-8"))
         except json.JSONDecodeError as error:
             where = f"line {error.lineno} column {error.colno}"
             raise TraceError(

@@ -1,0 +1,48 @@
+# Two commands: `make demo` sets up and runs the main job, `make test` sets up and passes the tests.
+# Each makes its own .venv; a second run is quick, because a stamp remembers what was installed.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test lint quick newer lock clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo    set up, serve a real Flask app and show who would hold its stream (about a minute)"
+	@echo "make test    set up, check style and types, run every test, and the quick ones on newer Pythons"
+	@echo "make quick   the quick tests alone"
+	@echo "make lock    bring requirements.lock up to date (needs uv)"
+	@echo "make clean   remove what the others made"
+
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+demo: $(STAMP)
+	@$(BIN)/python -m demo_apps
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+quick: $(STAMP)
+	$(BIN)/python -m pytest -q -m "not servers and not proxies and not browser"
+
+newer: $(STAMP)
+	@sh .ci/newer-pythons
+
+test: $(STAMP) lint
+	$(BIN)/python -m pytest
+	@$(MAKE) --no-print-directory newer
+
+lock:
+	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
+		--group dev --extra all --output-file requirements.lock pyproject.toml
+
+clean:
+	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

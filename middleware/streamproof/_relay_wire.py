@@ -1,0 +1,204 @@
+"""Bytes on both sides of the relay: a client's request in, the upstream's answer as events, events as bytes out.
+
+Knows HTTP/1 through h11, which is strict: what it refuses is answered with 400 or 502 and never passed on, so nothing
+can be smuggled past the relay. A request is always sent on with the length of the body that was read. Knows no
+socket and no time. Trailers and informational responses are not relayed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+
+from .sansio.errors import StreamProofError
+from .sansio.http import HOP_BY_HOP, LAST_CHUNK_SIZE, Framing, content_length, has_body, header, reason, tokens, without
+from .sansio.machine import Cut, Data, End, Event, Head
+from .sansio.trace import Request
+
+if find_spec("h11") is None:
+    raise StreamProofError(
+        "The relay needs h11, which is not installed. Expected the extra 'cli': pip install 'streamproof[cli]'. "
+        "Is this the environment you installed it in?"
+    )
+
+import h11
+
+MAX_HEAD_SIZE = (
+    65536  # bytes; as App Engine flexible's and Apache's largest (LimitRequestFieldSize x fields) in practice
+)
+_UNKNOWN_REST = 1 << 40  # h11 does not tell how long a chunk still is; longer than any buffer holds it as nginx would
+
+
+class BadRequest(StreamProofError):
+    """The client's request is not one that the relay passes on."""
+
+
+class ClientSide:
+    """One connection of a client: requests in, one at a time."""
+
+    def __init__(self) -> None:
+        self._connection = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_SIZE)
+        self._request: Request | None = None
+        self._body = bytearray()
+        self.keep_alive = True
+
+    def receive(self, received: bytes) -> tuple[Request, bytes] | None:
+        """Take what arrived (``b""`` at the end); the request and its body once both are complete.
+
+        Raises BadRequest when h11 refuses it, or when the client asks to switch protocols or for a tunnel.
+        """
+        try:
+            self._connection.receive_data(received)
+            return self._next()
+        except h11.RemoteProtocolError as error:
+            raise BadRequest(f"The request is not HTTP/1: {error}.") from None
+
+    def _next(self) -> tuple[Request, bytes] | None:
+        while True:
+            event = self._connection.next_event()
+            if isinstance(event, h11.Request):
+                self._request = _request_of(event)
+                self.keep_alive = self._request.http_version == "1.1" and "close" not in tokens(
+                    self._request.headers, "connection"
+                )
+                if self._request.method == "CONNECT":
+                    raise BadRequest("CONNECT asks for a tunnel, which the relay does not dig.")
+            elif isinstance(event, h11.Data):
+                self._body += event.data
+            elif isinstance(event, h11.EndOfMessage):
+                assert self._request is not None
+                return self._request, bytes(self._body)
+            else:
+                return None
+
+    @property
+    def expects_continue(self) -> bool:
+        """Does the client wait for 100 Continue before it sends its body?"""
+        return self._connection.they_are_waiting_for_100_continue
+
+    @property
+    def gone(self) -> bool:
+        """Has the client ended its side?"""
+        return self._connection.their_state in (h11.CLOSED, h11.ERROR)
+
+
+def _request_of(event: h11.Request) -> Request:
+    headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in event.headers.raw_items())
+    version = "1.0" if event.http_version == b"1.0" else "1.1"
+    return Request(event.method.decode("ascii"), event.target.decode("ascii"), version, headers)
+
+
+class UpstreamSide:
+    """One exchange with the upstream: the request as bytes, the answer as events."""
+
+    def __init__(self, request: Request, body: bytes) -> None:
+        self._request, self._framing = request, "length"
+        self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD_SIZE)
+        named = set(tokens(request.headers, "connection")) | HOP_BY_HOP | {"content-length", "expect"}
+        fields = [(name, value) for name, value in request.headers if name.lower() not in named]
+        if body or header(request.headers, "content-length") is not None:
+            fields.append(("Content-Length", str(len(body))))
+        fields.append(("Connection", "close"))
+        encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields]
+        event = h11.Request(method=request.method.encode(), target=request.target.encode(), headers=encoded)
+        head = self._connection.send(event) or b""
+        if request.http_version == "1.0":  # h11 writes 1.1 only
+            line, rest = head.split(b"\r\n", 1)
+            head = line.removesuffix(b"1.1") + b"1.0\r\n" + rest
+        for last in (h11.Data(data=body), h11.EndOfMessage()) if body else (h11.EndOfMessage(),):
+            head += self._connection.send(last) or b""
+        self.first_bytes = head
+        self._received = 0
+        self.over = False
+        self.started = False
+
+    def receive(self, received: bytes) -> Iterator[Event]:
+        """The events in what one read brought, ``b""`` for FIN. After an End or a Cut :attr:`over` is true."""
+        self._received += len(received)
+        try:
+            self._connection.receive_data(received)
+            yield from self._events()
+            if not received and not self.over:
+                self.over = True
+                yield Cut("fin")
+        except h11.RemoteProtocolError as error:
+            self.over = True
+            # A body that was cut short is the upstream's death; anything else is no HTTP.
+            yield Cut("fin", None, None if not received else f"the upstream's answer is not HTTP/1: {error}")
+
+    def reset(self) -> Cut | None:
+        """The connection was reset: the cut that it is, None when the answer was complete."""
+        if self.over:
+            return None
+        self.over = True
+        return Cut("rst")
+
+    def _events(self) -> Iterator[Event]:
+        while not self.over:
+            event = self._connection.next_event()
+            if isinstance(event, h11.Response):
+                yield self._head(event)
+            elif isinstance(event, h11.InformationalResponse):
+                self._received = len(self._connection.trailing_data[0])
+            elif isinstance(event, h11.Data):
+                yield self._data(event)
+            elif isinstance(event, h11.EndOfMessage):
+                self.over = True
+                yield End(LAST_CHUNK_SIZE if self._framing == "chunked" else 0)
+            else:
+                return
+
+    def _head(self, event: h11.Response) -> Head:
+        headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in event.headers.raw_items())
+        framing: Framing = "close"
+        if not has_body(self._request.method, event.status_code) or content_length(headers) is not None:
+            framing = "length"
+        if "chunked" in tokens(headers, "transfer-encoding"):
+            framing = "chunked"
+        self._framing, self.started = framing, True
+        size = self._received - len(self._connection.trailing_data[0])
+        return Head(event.status_code, headers, framing, size)
+
+    def _data(self, event: h11.Data) -> Data:
+        data = bytes(event.data)
+        if self._framing != "chunked":
+            return Data(data)
+        lead = len(f"{len(data):x}") + 2 if event.chunk_start else 0
+        return Data(data, lead, 2 if event.chunk_end else 0, 0 if event.chunk_end else _UNKNOWN_REST)
+
+
+class ReaderSide:
+    """Events that left the last hop, as bytes for the client."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._chunked = self._bodyless = False
+        self.close = True
+        """Does only the close tell the client that the response is over?"""
+
+    def write(self, event: Event) -> bytes:
+        """The bytes of ``event``; a Cut has none, it's the driver who cuts."""
+        if type(event) is Head:
+            return self._head(event)
+        if type(event) is Data:
+            if self._bodyless or not len(event.data):
+                return b""
+            data = bytes(event.data)
+            return b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data
+        return b"0\r\n\r\n" if type(event) is End and self._chunked else b""
+
+    def _head(self, event: Head) -> bytes:
+        headers = without(event.headers, "transfer-encoding", *(HOP_BY_HOP - {"connection"}))
+        self._bodyless = not has_body(self._request.method, event.status)
+        self._chunked = event.framing == "chunked" and not self._bodyless
+        self.close = event.framing == "close" and not self._bodyless
+        if self._chunked and self._request.http_version == "1.0":
+            self._chunked, self.close = False, True
+        if self._chunked:
+            headers = (*headers, ("Transfer-Encoding", "chunked"))
+        if self.close:
+            headers = (*without(headers, "connection"), ("Connection", "close"))
+        elif "close" in tokens(headers, "connection"):
+            self.close = True
+        lines = [f"HTTP/1.1 {event.status} {reason(event.status)}", *(f"{name}: {value}" for name, value in headers)]
+        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
