@@ -57,7 +57,7 @@ PURE = {
 CORE = {"werkzeug", "asgiref"}
 
 #: The files that carry, and those that only they share.
-ADAPTERS = {"wsgi.py", "asgi.py", "relay.py", "probe.py", "_pump.py", "_filewrapper.py", "_drive.py", "_http1.py"}
+ADAPTERS = {"wsgi.py", "asgi.py", "relay.py", "probe.py", "_pump.py", "_filewrapper.py", "_drive.py", "_http1.py", "_relay_wire.py"}
 
 FLOORS = {"sansio": 0, "profiles": 1, "adapters": 2, "exporters": 2, "testing": 3, "doors": 4}
 

@@ -108,7 +108,7 @@ class UpstreamSide:
         for last in (h11.Data(data=body), h11.EndOfMessage()) if body else (h11.EndOfMessage(),):
             head += self._connection.send(last) or b""
         self.first_bytes = head
-        self._received = 0
+        self._received = self._crlf_due = 0
         self.over = False
         self.started = False
 
@@ -135,13 +135,14 @@ class UpstreamSide:
 
     def _events(self) -> Iterator[Event]:
         while not self.over:
+            before = self._waiting()
             event = self._connection.next_event()
             if isinstance(event, h11.Response):
                 yield self._head(event)
             elif isinstance(event, h11.InformationalResponse):
-                self._received = len(self._connection.trailing_data[0])
+                self._received = self._waiting()
             elif isinstance(event, h11.Data):
-                yield self._data(event)
+                yield self._data(event, before - self._waiting())
             elif isinstance(event, h11.EndOfMessage):
                 self.over = True
                 yield End(LAST_CHUNK_SIZE if self._framing == "chunked" else 0)
@@ -156,15 +157,21 @@ class UpstreamSide:
         if "chunked" in tokens(headers, "transfer-encoding"):
             framing = "chunked"
         self._framing, self.started = framing, True
-        size = self._received - len(self._connection.trailing_data[0])
+        size = self._received - self._waiting()
         return Head(event.status_code, headers, framing, size)
 
-    def _data(self, event: h11.Data) -> Data:
+    def _waiting(self) -> int:
+        """Bytes received that h11 has not looked at yet."""
+        return len(self._connection.trailing_data[0])
+
+    def _data(self, event: h11.Data, consumed: int) -> Data:
+        """The body bytes of ``event`` with the framing round them; h11 took ``consumed`` bytes for it."""
         data = bytes(event.data)
         if self._framing != "chunked":
             return Data(data)
-        lead = len(f"{len(data):x}") + 2 if event.chunk_start else 0
-        return Data(data, lead, 2 if event.chunk_end else 0, 0 if event.chunk_end else _UNKNOWN_REST)
+        lead = consumed - len(data) - self._crlf_due if event.chunk_start else 0
+        self._crlf_due = 2 if event.chunk_end else 0  # h11 takes the CRLF after a chunk with the next event
+        return Data(data, lead, self._crlf_due, 0 if event.chunk_end else _UNKNOWN_REST)
 
 
 class ReaderSide:

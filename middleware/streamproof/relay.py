@@ -26,7 +26,7 @@ from .sansio.stages.tls_records import TlsRecords
 from .sansio.trace import Request
 
 HOST = "127.0.0.1"
-READ_SIZE = 65536  # bytes a read at most; a 64 KiB loopback segment
+READ_SIZE = 1 << 20  # bytes a read at most; more than any hop that is emulated reads at once
 _LINGER_NONE = struct.pack("ii", 1, 0)  # SO_LINGER with no time: close() resets (socket(7))
 
 
@@ -171,11 +171,7 @@ class _Passage:
         try:
             upstream, sender = await asyncio.open_connection(*self._relay.upstream, limit=READ_SIZE)
         except OSError as error:
-            self._leave([*self._chain.receive(Cut("fin", None, f"no upstream: {error}"), time.monotonic())])
-            await self._drain_deadlines(None, side, None)
-            if not self._over:
-                self._answer(502, f"No upstream at {self._relay.upstream[0]}:{self._relay.upstream[1]}: {error}")
-            return False
+            return await self._unreachable(side, error)
         try:
             sender.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sender.write(side.first_bytes)
@@ -270,14 +266,22 @@ class _Passage:
         exchange.outcome = "cut" + (f" by {event.by}: {event.reason}" if event.by else "")
         if before:
             self._writer.write(before)
-        if exchange.status is None:
-            exchange.outcome = "refused"
-            self._answer(502, event.reason or "The upstream closed the connection before it answered.")
-        elif event.how == "rst":
+        if event.how == "rst":
             with contextlib.suppress(OSError):
                 sock = self._writer.get_extra_info("socket")
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NONE)
         self._out.close = True
+
+    async def _unreachable(self, side: UpstreamSide, error: OSError) -> bool:
+        """What a hop answers when nobody listens behind it; the relay's own answer where no hop has one."""
+        events = self._chain.receive(Cut("fin"), time.monotonic())
+        if any(type(event) is Head for event in events):
+            self._leave(events)
+            await self._drain_deadlines(None, side, None)
+        if not self._over:
+            host, port = self._relay.upstream
+            self._answer(502, f"No upstream at {host}:{port}: {error.strerror}. Is the app server running there?")
+        return False
 
     def _answer(self, status: int, text: str) -> None:
         """The relay's own answer, where no hop had one."""
