@@ -6,19 +6,14 @@ HTTP/1.1 requests, so the version in the request line of a 1.0 request is put th
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
-from .sansio.errors import ConfigurationError, StreamProofError
+from ._extras import need
+from .sansio.errors import ConfigurationError
 from .sansio.http import Framing, content_length, has_body, tokens
 from .sansio.trace import Request, Response
 
-if find_spec("h11") is None:
-    raise StreamProofError(
-        "Reading from a socket needs h11, which is not installed. Expected the extra 'cli': "
-        "pip install 'streamproof[cli]'. Is this the environment you installed it in?"
-    )
+need("h11", "Reading from a socket")
 
-import h11
+import h11  # noqa: E402  # after the sentence above
 
 MAX_HEAD_SIZE = 65536  # bytes; four times what h11 takes by default: servers with many cookies are no fault here
 
@@ -26,7 +21,7 @@ MAX_HEAD_SIZE = 65536  # bytes; four times what h11 takes by default: servers wi
 class Conversation:
     """The exchange of ``request``; raises ConfigurationError when it cannot be sent as HTTP/1.
 
-    ``head`` is the final response (its ``at`` is 0), ``complete`` says that the body is, ``fault`` why it never will be.
+    ``head`` is the final response (its ``at`` is 0), ``complete`` says that the body is, ``fault`` why it cannot be.
     """
 
     def __init__(self, request: Request, body: bytes = b"") -> None:

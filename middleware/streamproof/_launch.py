@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 
-from . import _served
+from ._orders import leave, orders
 from ._servers import USUAL, server_named
 from ._target import kind_of, load
 from .sansio.errors import StreamProofError
@@ -22,15 +22,15 @@ def main(arguments: list[str]) -> int:
     """Boot; returns only when the server ended or never started."""
     if arguments:
         return _werkzeug(*arguments[1:])
-    asked = _served.orders()
+    asked = orders()
     try:
         kind = kind_of(load(asked["target"]))
         server = server_named(asked["server"] or USUAL[kind])
         command = server.command(kind, asked["host"], asked["port"], asked["options"])
     except StreamProofError as error:
-        _served.leave(asked["inbox"], "failed", message=str(error))
+        leave(asked["inbox"], "failed", message=str(error))
         return CANNOT
-    _served.leave(asked["inbox"], "launched", app_kind=kind, server=server.name)
+    leave(asked["inbox"], "launched", app_kind=kind, server=server.name)
     sys.stdout.flush()
     os.execv(command[0], command)
 
@@ -38,7 +38,9 @@ def main(arguments: list[str]) -> int:
 def _werkzeug(host: str, port: str) -> int:
     from werkzeug.serving import run_simple
 
-    run_simple(host, int(port), _served.app, threaded=True)
+    from ._served import app
+
+    run_simple(host, int(port), app, threaded=True)
     return 0
 
 

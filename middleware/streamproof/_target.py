@@ -6,7 +6,6 @@ is the user's own module's is told as such and not taken for a wrong name. Runs 
 
 from __future__ import annotations
 
-import functools
 import importlib
 import inspect
 import re
@@ -29,6 +28,8 @@ def parse(target: str) -> tuple[str, str, bool]:
         if path := re.fullmatch(r"(?P<path>[\w./-]+?)\.py(?P<rest>:\S+)?", target):
             dotted = path["path"].removeprefix("./").strip("/").replace("/", ".")
             guess = f"Did you mean '{dotted}{path['rest'] or ':app'}'?"
+        elif re.fullmatch(r"[\w.-]+:\d+(?:/.*)?", target):
+            guess = f"Did you mean 'http://{target}'?"
         elif re.fullmatch(r"[\w.]+", target):
             guess = f"Did you mean '{target}:app'?"
         raise ConfigurationError(f"{target!r} names no app. Expected {FORM}, or a URL. {guess}")
@@ -53,7 +54,7 @@ def load(target: str) -> Any:
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             raise
-        guess = f'Does "python -c \'import {module_name}\'" say more?'
+        guess = f"Does \"python -c 'import {module_name}'\" say more?"
         raise _own_error(f"The module {module_name!r} raised at import", error, guess) from error
     for part in name.split("."):
         try:
@@ -72,11 +73,10 @@ def load(target: str) -> Any:
 
 
 def kind_of(app: Callable[..., Any]) -> Kind:
-    """Is ``app`` WSGI or ASGI? The same answer that :func:`streamproof.wrap` acts upon."""
-    while isinstance(app, functools.partial):
-        app = app.func
-    coroutine = inspect.iscoroutinefunction
-    return "asgi" if inspect.isclass(app) or coroutine(app) or coroutine(app.__call__) else "wsgi"
+    """Is ``app`` WSGI or ASGI (2.0 included)? Raises ConfigurationError when it cannot be told."""
+    from ._wrap import kind_of as exactly
+
+    return "wsgi" if exactly(app) == "wsgi" else "asgi"
 
 
 def _checked(app: Any, target: str) -> Any:
@@ -85,16 +85,11 @@ def _checked(app: Any, target: str) -> Any:
             f"{target!r} is of the type {type(app).__name__}, which cannot be called. "
             "Expected a WSGI or ASGI app. Is it the name of something else?"
         )
-    if inspect.isroutine(app) and kind_of(app) == "wsgi":
-        try:
-            inspect.signature(app).bind({}, print)
-        except TypeError:
-            raise ConfigurationError(
-                f"{target!r} cannot be called with environ and start_response. Expected a WSGI or ASGI app. "
-                f"Is it a factory: '{target}()'?"
-            ) from None
-        except ValueError:
-            pass  # a builtin without a signature
+    if inspect.isfunction(app) and all(p.default is not p.empty for p in inspect.signature(app).parameters.values()):
+        raise ConfigurationError(
+            f"{target!r} is a function that needs no arguments. Expected a WSGI or ASGI app. "
+            f"Is it a factory: '{target}()'?"
+        )
     return app
 
 

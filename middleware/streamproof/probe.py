@@ -58,8 +58,8 @@ def read(
 ) -> Trace:
     """Send ``request`` and read its response to the end, or until the limits, then leave as a reader would.
 
-    How it ends: ``complete``; ``cut`` by ``"upstream"`` with ``how`` ``"fin"`` or ``"rst"`` when bytes are missing, also
-    when not even a head came (``response`` is None then); ``client_gone`` after ``max_seconds`` or ``max_chunks``.
+    How it ends: ``complete``; ``cut`` by ``"upstream"`` with ``how`` ``"fin"`` or ``"rst"`` when bytes are missing,
+    also when not even a head came (``response`` is None then); ``client_gone`` after ``max_seconds`` or ``max_chunks``.
     A body that only the close delimits cannot be seen to be short (RFC 9112 section 8).
 
     Args:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from . import _servers, _target
-from ._served import ORDERS
+from ._orders import ORDERS
 from ._servers import Kind
 from .sansio.errors import StreamProofError
 from .sansio.trace import Trace

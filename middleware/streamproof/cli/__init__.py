@@ -1,0 +1,92 @@
+"""The command line: ``streamproof COMMAND``. One file a command; this one chooses, and turns errors into sentences.
+
+Knows no command's work. Every command is a module with ``add(commands)``, which declares its arguments and its
+``run(arguments) -> int``. Exit status: 0 healthy, 1 findings, 2 cannot run; 130 and 143 when interrupted or terminated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from types import FrameType
+
+from .. import __version__
+from ..sansio.errors import StreamProofError
+from . import check, probe, profiles, replay
+
+COMMANDS = (check, probe, replay, profiles)
+
+FINDINGS = 1
+CANNOT_RUN = 2
+INTERRUPTED = 130
+TERMINATED = 143
+
+EPILOG = """\
+exit status:
+  0    healthy
+  1    findings: something held, cut or lost the stream
+  2    usage, or it cannot run: no such app, no server there, a port in use
+  130  interrupted
+
+examples:
+  streamproof check app:app /stream
+  streamproof check http://127.0.0.1:8000/stream --via nginx
+  streamproof probe https://example.com/events
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole grammar."""
+    top = argparse.ArgumentParser(
+        prog="streamproof",
+        description="Find out which hop holds your streamed response.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    top.add_argument("--version", action="version", version=f"streamproof {__version__}")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        command.add(commands)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit status. Never raises, except what is a fault of streamproof itself."""
+    try:
+        arguments = parser().parse_args(argv)
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else CANNOT_RUN
+    if threading.current_thread() is threading.main_thread():
+        for name in ("SIGTERM", "SIGHUP"):
+            if (number := getattr(signal, name, None)) is not None:
+                signal.signal(number, _terminated)
+    try:
+        status = arguments.run(arguments)
+        sys.stdout.flush()
+        return int(status)
+    except StreamProofError as error:
+        sys.stdout.flush()
+        print(f"streamproof: {error}", file=sys.stderr)
+        return CANNOT_RUN
+    except KeyboardInterrupt:
+        print("streamproof: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except _Terminated:
+        return TERMINATED
+    except BrokenPipeError:
+        # Whoever read our output has gone; the interpreter would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FINDINGS
+
+
+class _Terminated(BaseException):
+    """SIGTERM or SIGHUP came; unwinds everything, so that the booted server goes too."""
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    raise _Terminated

@@ -1,0 +1,218 @@
+"""``streamproof check``: boot the app's server, read one response, say what held it, here and behind other hops."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from . import _files
+from ._arguments import Address, add_limits, add_output, add_request, address, is_url, target_of
+
+if TYPE_CHECKING:
+    from ..sansio.trace import Trace
+    from ..serving import Server
+    from ._render import Page
+
+NOTICE = 5.0  # seconds for the app to notice that its reader left; gunicorn's own grace for ASGI apps is 3
+AFTER_END = 2.0  # seconds for the recording of a response that has ended
+
+EPILOG = """\
+TARGET is 'module:app', 'module:factory()', or the URL of a server that runs already. The app is imported twice, to see
+its kind and by its server; it runs in a process of its own, which is gone afterwards.
+
+exit status:
+  0    streams: at the app, at its server, and at each --via (the usual vias are shown, but do not count)
+  1    findings: held, cut, late, an error, not a stream, nothing within --timeout
+  2    usage, or it cannot run: no such app, not importable, server not installed, port in use, connection refused
+  130  interrupted
+
+examples:
+  streamproof check app:app /stream
+  streamproof check 'app:create_app()' /search -d ai_prompt=Hello
+  streamproof check app:app /events --for 5s --via nginx --via nginx:gzip=on+cloudflare
+  streamproof check app:app /stream --server 'gunicorn -k gevent' --save stream.json
+  streamproof check http://127.0.0.1:8000/stream
+"""
+
+
+def add(commands: Any) -> None:
+    """Declare the command."""
+    parser = commands.add_parser(
+        "check",
+        help="does it stream, and behind which hops does it not?",
+        description="Boot an app's server, read one response, and say who holds it: here, and behind other hops.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("target", metavar="TARGET", help="module:app, 'module:factory()' or a URL")
+    parser.add_argument("path", metavar="PATH", nargs="?", help="what to ask for (default /)")
+    parser.add_argument("--via", action="append", default=[], help="a hop, or hops joined by +; repeat to compare")
+    group = parser.add_argument_group("server")
+    group.add_argument(
+        "--server", metavar="NAME", help="gunicorn (WSGI) and uvicorn (ASGI) by default; with its options in quotes"
+    )
+    group.add_argument("--port", type=_port, default=0, metavar="N", help="a loopback port (default: a free one)")
+    group.add_argument("--app-dir", metavar="DIR", help="look for the module there first (default: this folder)")
+    add_request(parser)
+    add_limits(parser)
+    parser.add_argument("--save", metavar="FILE", help="keep the recording, for streamproof replay")
+    add_output(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do it; return the exit status."""
+    from .._extras import need
+    from ..profiles import resolve
+
+    for via in arguments.via:
+        resolve(via)
+    need("h11", "Reading from a socket")
+    page = None
+    if not arguments.json:
+        from ._render import Page
+
+        page = Page(no_color=arguments.no_color)
+    if is_url(arguments.target):
+        return _check_url(arguments, page)
+    return _check_app(arguments, page)
+
+
+def _check_url(arguments: argparse.Namespace, page: Page | None) -> int:
+    from ..diagnose import diagnose
+    from ._explain import notes
+    from ._live import Live
+    from ._reading import read
+    from ._report import Report
+
+    place = address(arguments.target, arguments.path)
+    measured, silence = read(place, arguments, None if page is None else Live(page.out))
+    report = Report(notes=notes(measured, None, silence))
+    production = _as_produced(measured)
+    if judgeable(measured):
+        report.diagnoses.append(replace(diagnose(measured, None), vantage="server"))
+        if report.diagnoses[0].verdict.word != "not a stream" or arguments.via:
+            report.add_vias(production, arguments.via)
+    return _tell(arguments, page, report, production, place.url, production.server)
+
+
+def _as_produced(measured: Trace) -> Trace:
+    """The arrivals as a recording of the app. A known app server frames its answer as each hop asks for it."""
+    from ..profiles.servers import servers
+    from ..sansio.http import header
+
+    response = measured.response
+    if response is None:
+        return measured
+    known = (header(response.headers, "server") or "").lower()
+    name = next((name for name in servers() if known.startswith(name)), None)
+    if name is None or response.framing == "length":
+        return measured
+    alone = replace(measured, server=name, response=replace(response, framing=None, head_size=None))
+    return _with_wire_head(alone, measured) or alone
+
+
+def _check_app(arguments: argparse.Namespace, page: Page | None) -> int:
+    from ..diagnose import diagnose
+    from ..sansio.trace import Outcome
+    from ..serving import serve
+    from ._explain import left, notes
+    from ._live import Live
+    from ._reading import read
+    from ._report import Report
+
+    words = shlex.split(arguments.server or "")
+    with serve(
+        arguments.target,
+        server=words[0] if words else None,
+        port=arguments.port,
+        app_dir=arguments.app_dir,
+        options=words[1:],
+    ) as server:
+        place = Address(False, server.host, server.port, target_of(arguments.path or "/"))
+        if page is not None:
+            page.line(f"{server.name} serves {arguments.target} ({(server.kind or '').upper()}) at {place.url}")
+        measured, silence = read(place, arguments, None if page is None else Live(page.out))
+        left_at = time.monotonic()
+        gone = measured.outcome is Outcome.CLIENT_GONE
+        app, noticed = _recording(server, NOTICE if gone else AFTER_END)
+        log, server_name = server.log, server.name
+        ended_at = server.traces.last_at
+    report = Report(notes=notes(measured, app, silence, server=server_name, log=log))
+    if gone:
+        after = None if ended_at is None or not noticed else ended_at - left_at
+        report.notes.append(left(measured, app, after, NOTICE))
+    production = _production(app, measured, None if ended_at is None or not gone else left_at - ended_at)
+    if judgeable(measured):
+        if app is not None:
+            report.diagnoses += [diagnose(production, None), diagnose(production, None, measured=measured)]
+        else:
+            report.diagnoses.append(replace(diagnose(measured, None), vantage="server"))
+        if report.diagnoses[0].verdict.word != "not a stream" or arguments.via:
+            report.add_vias(production, arguments.via)
+    return _tell(arguments, page, report, _with_wire_head(app, measured) or measured, place.url, server_name)
+
+
+def judgeable(measured: Trace) -> bool:
+    """Is there a stream, or part of one, to judge? An error page is none."""
+    return measured.response is not None and 200 <= measured.response.status < 300
+
+
+def _recording(server: Server, timeout: float) -> tuple[Trace | None, bool]:
+    """What the app did, and whether it had ended by itself; else it is asked to by stopping the server."""
+    from ..serving import ServingError
+
+    for wait, noticed in ((timeout, True), (0.0, False)):
+        try:
+            return server.traces.get(wait), noticed
+        except ServingError:
+            server.stop()
+    return None, False
+
+
+def _with_wire_head(app: Trace | None, measured: Trace) -> Trace | None:
+    """The recording with the head that its server sent: what a hop receives has the server's own fields too."""
+    from ..sansio.http import without
+
+    if app is None or app.response is None or measured.response is None:
+        return app
+    if app.response.status != measured.response.status:
+        return app
+    headers = without(measured.response.headers, "transfer-encoding", "connection", "keep-alive")
+    return replace(app, response=replace(app.response, headers=headers))
+
+
+def _production(app: Trace | None, measured: Trace, left_after_end: float | None) -> Trace:
+    """What the app had produced while the reader was there; ``left_after_end`` in seconds, negative when before."""
+    from ..sansio.trace import End, Outcome
+
+    whole = _with_wire_head(app, measured) or measured
+    if app is None or left_after_end is None or left_after_end >= 0:
+        return whole
+    end = max(whole.end.at + left_after_end, 0.0 if whole.response is None else whole.response.at)
+    chunks = tuple(chunk for chunk in whole.chunks if chunk.at <= end)
+    return replace(whole, chunks=chunks, end=End(end, Outcome.CLIENT_GONE, None, None, measured.end.reason))
+
+
+def _tell(
+    arguments: argparse.Namespace, page: Page | None, report: Any, kept: Trace, url: str, server: str | None = None
+) -> int:
+    if arguments.save:
+        _files.save(kept, arguments.save)
+    status: int = report.status
+    if page is None:
+        about = {"target": arguments.target, "url": url, "server": server}
+        print(json.dumps({**about, **report.to_dict()}, indent=2))
+    else:
+        page.report(report)
+    return status
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
+        raise argparse.ArgumentTypeError(f"{text!r} is no port. Expected a number from 1 to 65535.")
+    return int(text)
