@@ -1,0 +1,167 @@
+"""Two deliveries of the same response: do they agree?
+
+Knows when two deliveries are the same to a reader: status, outcome, framing, the origin's fields kept and dropped, the
+body, the bursts, the lag of each byte. Does not know which proxy is meant nor who is right. Times are seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+from streamproof.sansio.http import HOP_BY_HOP, has_body
+from streamproof.sansio.trace import Outcome, Trace
+
+MERGED = 0.005  # arrivals closer than this are one burst
+LATE = 0.010  # the largest error of a byte's lag
+
+#: Their values name a moment or a product's release; what is compared is that they are there.
+_VALUES_OF_THEIR_OWN = frozenset(("date", "server", "age", "via"))
+
+#: Fields that delimit or encode the body: compared whether the origin sent them or not.
+_OF_THE_BODY = frozenset(("content-length", "content-encoding", "vary"))
+
+
+class Burst(NamedTuple):
+    """Arrivals that a reader takes for one: when the first came, and how many body bytes there were after the last."""
+
+    at: float
+    upto: int
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing in which two deliveries differ: what, and as each has it."""
+
+    what: str
+    real: str
+    told: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: real {self.real}, replay {self.told}"
+
+
+def bursts(trace: Trace) -> list[Burst]:
+    """The arrivals of body bytes; one that is closer than :data:`MERGED` to the one before it is merged into it."""
+    out: list[Burst] = []
+    total, before = 0, float("-inf")
+    for chunk in trace.chunks:
+        if not chunk.size:
+            continue
+        total += chunk.size
+        out.append(Burst(out.pop().at if chunk.at - before < MERGED else chunk.at, total))
+        before = chunk.at
+    return out
+
+
+def lag_error(real: Trace, told: Trace) -> float:
+    """The largest difference of arrival times among the bytes that came in both, in seconds."""
+    ours, theirs = _steps(real), _steps(told)
+    worst, i, j = 0.0, 0, 0
+    while i < len(ours) and j < len(theirs):
+        worst = max(worst, abs(ours[i].at - theirs[j].at))
+        i, j = i + (ours[i].upto <= theirs[j].upto), j + (theirs[j].upto <= ours[i].upto)
+    return worst
+
+
+def _steps(trace: Trace) -> list[Burst]:
+    out, total = [], 0
+    for chunk in trace.chunks:
+        if chunk.size:
+            total += chunk.size
+            out.append(Burst(chunk.at, total))
+    return out
+
+
+def differences(origin: Trace, real: Trace, told: Trace) -> list[Difference]:
+    """In what the ``real`` delivery of ``origin`` differs from the ``told`` one; empty when they agree.
+
+    Where a hop answered instead of the origin, only the status and the outcome are of interest.
+    """
+    statuses = _status(real), _status(told)
+    out = _differ("status", *statuses) + _differ("outcome", _outcome(real), _outcome(told))
+    if out or origin.response is None or real.response is None or told.response is None:
+        return out
+    if real.response.status != origin.response.status:
+        return out
+    out += _differ("framing", _framing(real), _framing(told))
+    out += _differ("fields", *_fields(origin, real, told))
+    lag = abs(real.response.at - told.response.at)
+    if lag > LATE:
+        out.append(Difference("head", _ms(real.response.at), _ms(told.response.at)))
+    if [burst.upto for burst in bursts(real)] != [burst.upto for burst in bursts(told)]:
+        out.append(Difference("bursts", picture(real), picture(told)))
+    elif (lag := lag_error(real, told)) > LATE:
+        out.append(Difference(f"lag, {_ms(lag)}", picture(real), picture(told)))
+    if real.body != told.body:
+        out.append(Difference("body", f"{len(real.body)} B", f"{len(told.body)} B, or other ones"))
+    return out
+
+
+def noisy(first: Trace, second: Trace) -> bool:
+    """Do two repetitions of the same thing differ by more than the comparison allows?"""
+    if _outcome(first) != _outcome(second) or _status(first) != _status(second):
+        return True
+    if [burst.upto for burst in bursts(first)] != [burst.upto for burst in bursts(second)]:
+        return True
+    heads = [trace.head_at for trace in (first, second) if trace.head_at is not None]
+    return lag_error(first, second) > LATE or any(abs(b - a) > LATE for a, b in pairwise(heads))
+
+
+def picture(trace: Trace, most: int = 10) -> str:
+    """The bursts as text: ``25ms:1000 50ms:2000``, when and up to which byte."""
+    all_of_them = bursts(trace)
+    shown = " ".join(f"{burst.at * 1e3:.0f}ms:{burst.upto}" for burst in all_of_them[:most])
+    left = len(all_of_them) - most
+    return (shown or "nothing") + (f" … {left} more, last {all_of_them[-1].at * 1e3:.0f}ms" if left > 0 else "")
+
+
+def _differ(what: str, real: str, told: str) -> list[Difference]:
+    return [] if real == told else [Difference(what, real, told)]
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1e3:.1f} ms"
+
+
+def _status(trace: Trace) -> str:
+    return "none" if trace.response is None else str(trace.response.status)
+
+
+def _outcome(trace: Trace) -> str:
+    """All that a reader can tell: complete, cut, or nothing more came and no end."""
+    if trace.outcome in (Outcome.COMPLETE, Outcome.CLIENT_GONE):
+        return str(trace.outcome)
+    return "cut"
+
+
+def _framing(trace: Trace) -> str:
+    assert trace.response is not None
+    if not has_body(trace.request.method, trace.response.status):
+        return "none"
+    if trace.request.http_version == "2" and trace.response.framing != "length":
+        return "frames"
+    return str(trace.response.framing)
+
+
+def _fields(origin: Trace, real: Trace, told: Trace) -> tuple[str, str]:
+    """The fields of interest as each delivery has them, only where they differ."""
+    assert origin.response is not None and real.response is not None and told.response is not None
+    sent = {name.lower() for name, _ in origin.response.headers}
+    names = (sent | _OF_THE_BODY) - HOP_BY_HOP
+    ours, theirs = _values(real, names), _values(told, names)
+    differing = sorted(name for name in names if ours.get(name) != theirs.get(name))
+    return tuple(  # type: ignore[return-value]  # two of them
+        ", ".join(f"{name}={'|'.join(have[name]) if name in have else '-'}" for name in differing)
+        for have in (ours, theirs)
+    )
+
+
+def _values(trace: Trace, names: frozenset[str] | set[str]) -> dict[str, list[str]]:
+    assert trace.response is not None
+    out: dict[str, list[str]] = {}
+    for name, value in trace.response.headers:
+        if (low := name.lower()) in names:
+            out.setdefault(low, []).append("…" if low in _VALUES_OF_THEIR_OWN else value)
+    return out

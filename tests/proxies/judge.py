@@ -1,0 +1,153 @@
+"""Plays pairs through a running configuration and judges each, with the noise floor of the machine in mind.
+
+Knows when a pair may be played again: only when two repetitions of the real proxy differ from each other by more than
+the comparison allows, so that the one judged is no measurement. Does not know which disagreements are expected.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import ssl
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from streamproof import replay
+from streamproof.sansio.trace import Trace
+
+from .compare import Difference, differences, noisy, picture
+from .configurations import Configuration
+from .origin import Origin
+from .products import trusting
+from .reader import read
+from .schedules import Schedule
+
+#: Plays of one pair at most, the first included.
+MOST_TRIES = 5
+#: Pairs that play at the same time: what waits costs nothing, but two that write in the same moment disturb each other.
+AT_ONCE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """One play: what the origin put on the wire, what the reader got."""
+
+    origin: Trace
+    real: Trace
+
+
+@dataclass(slots=True)
+class Verdict:
+    """One pair judged: its takes, in order, and in what the last one differs from its replay."""
+
+    configuration: str
+    via: str
+    schedule: str
+    takes: list[Take] = field(default_factory=list)
+    differences: list[Difference] = field(default_factory=list)
+
+    @property
+    def agrees(self) -> bool:
+        """Does replay say what the reader got?"""
+        return not self.differences
+
+    def __str__(self) -> str:
+        origin = self.takes[-1].origin
+        lines = [f"{self.configuration} / {self.schedule} ({len(self.takes)} plays, via {self.via!r})"]
+        lines += [f"  {difference}" for difference in self.differences]
+        lines.append(f"  origin sent {picture(origin)}")
+        return "\n".join(lines)
+
+
+class Stage:
+    """A running configuration with its origin; ``play`` plays one schedule through it."""
+
+    def __init__(self, origin: Origin, port: int, tls: ssl.SSLContext | None, http_version: str | None) -> None:
+        self._origin, self._port, self._tls, self._http_version = origin, port, tls, http_version
+
+    def play(self, schedule: Schedule) -> Take:
+        """What one play of ``schedule`` gave. A play that the origin never saw has an origin trace without a head."""
+        play = self._origin.expect(schedule)
+        request = schedule.request(play.target, self._http_version)
+        started, real = read(self._port, request, self._tls)
+        play.over.wait(2)
+        if not play.answers:
+            raise AssertionError(f"The proxy answered {schedule.name} without asking the origin: {real}")
+        return Take(play.answers[-1].trace(request, schedule.status, started), real)
+
+
+@contextlib.contextmanager
+def staged(configuration: Configuration, *, joins: bool = False) -> Iterator[Stage]:
+    """The configuration at work in front of an origin of its own."""
+    with Origin(joins=joins) as origin, configuration.running(origin.port) as site:
+        tls = trusting(site, configuration.reads or "")
+        yield Stage(origin, site.port, tls, configuration.http_version)
+
+
+def judge(
+    configuration: Configuration,
+    schedules: Sequence[Schedule],
+    *,
+    at_once: int = AT_ONCE,
+    played: Callable[[], None] = lambda: None,
+) -> list[Verdict]:
+    """Play every schedule through the configuration and judge each pair; ``played`` is called after each.
+
+    Raises Missing and Failed (see :mod:`tests.proxies.products`) and ConfigurationError when the via is unknown.
+    """
+    verdicts = []
+    with staged(configuration) as stage:
+        todo = [schedule for schedule in schedules if configuration.plays(schedule)]
+        for schedule, take in zip(todo, _all(stage, todo, at_once, played), strict=True):
+            verdict = Verdict(configuration.name, configuration.via, schedule.name, [take])
+            verdict.differences = against_replay(take, configuration.via)
+            if not verdict.agrees:
+                _again(stage, schedule, verdict)
+            verdicts.append(verdict)
+    return verdicts
+
+
+def against_replay(take: Take, via: str) -> list[Difference]:
+    """In what this take differs from the replay of what its origin sent."""
+    return differences(take.origin, take.real, replay(take.origin, via))
+
+
+def _all(stage: Stage, schedules: Sequence[Schedule], at_once: int, played: Callable[[], None]) -> list[Take]:
+    """A take of each schedule. Nothing is computed and nothing collected meanwhile: that would be noise."""
+
+    def one(schedule: Schedule) -> Take:
+        take = stage.play(schedule)
+        played()
+        return take
+
+    for schedule in schedules:
+        assert len(schedule.body) == schedule.size  # made before anything is timed
+    with _no_collection(), ThreadPoolExecutor(at_once) as pool:
+        return list(pool.map(one, schedules))
+
+
+def _again(stage: Stage, schedule: Schedule, verdict: Verdict) -> None:
+    """Play a pair that disagrees again, alone, as long as noise can be the reason."""
+    while len(verdict.takes) < MOST_TRIES:
+        with _no_collection():
+            take = stage.play(schedule)
+        before = verdict.takes[-1]
+        verdict.takes.append(take)
+        floor_explains = noisy(before.real, take.real) or noisy(before.origin, take.origin)
+        found = against_replay(take, verdict.via)
+        if not floor_explains:
+            return  # the same thing twice: what the first one showed stands
+        verdict.differences = found
+        if not found:
+            return
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

@@ -1,0 +1,249 @@
+"""How each product is set up: the least configuration that makes it a reverse proxy, and what to run.
+
+Knows the products' own configuration languages. Each function returns a recipe; its arguments are lines in that
+language, so that a configuration reads as it would in production. No access logs, one worker where that can be said:
+the machine is shared with the origin and the reader.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from .products import Launch, Recipe, Site
+
+#: What is compressed where compression is configured; JSON is not among it.
+TYPES = ("text/plain", "text/csv", "text/event-stream")
+
+
+def nginx(*location: str, listen: str = "") -> Recipe:
+    """``location``: lines of the location block; ``listen``: parameters of the listening socket."""
+
+    def recipe(site: Site) -> Launch:
+        home = site.directory
+        paths = (f"{what}_temp_path {home}/{what};" for what in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        keys = (
+            f"ssl_certificate {site.certificate}; ssl_certificate_key {site.certificate};" if site.certificate else ""
+        )
+        path = site.write(
+            "nginx.conf",
+            f"""daemon off; worker_processes 1; pid {home}/pid; error_log {home}/error.log;
+            {"user root;" if os.getuid() == 0 else ""}
+            events {{ worker_connections 256; }}
+            http {{
+              access_log off; {" ".join(paths)}
+              server {{
+                listen 127.0.0.1:{site.port} {listen}; {keys}
+                location / {{ proxy_pass http://127.0.0.1:{site.upstream}; {" ".join(location)} }}
+              }}
+            }}""",
+        )
+        return Launch(("-c", path, "-p", str(home), "-e", f"{home}/error.log"))
+
+    return recipe
+
+
+def apache(*lines: str, modules: tuple[str, ...] = ()) -> Recipe:
+    """``lines``: of the server; ``modules``: beside those of a reverse proxy."""
+
+    def recipe(site: Site) -> Launch:
+        home = site.directory
+        wanted = ("mpm_event", "authz_core", "proxy", "proxy_http", *modules)
+        loads = (f"LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so" for name in wanted)
+        fixed = (
+            f"ServerRoot {home}",
+            *loads,
+            f"Listen 127.0.0.1:{site.port}",
+            "ServerName origin.test",
+            *(("User www-data", "Group www-data") if os.getuid() == 0 else ()),
+            f"PidFile {home}/pid",
+            f"ErrorLog {home}/error.log",
+            "StartServers 1",
+            f"ProxyPass / http://127.0.0.1:{site.upstream}/",
+        )
+        return Launch(("-f", site.write("apache.conf", "\n".join((*fixed, *lines, ""))), "-DFOREGROUND"))
+
+    return recipe
+
+
+def haproxy(*backend: str, bind: str = "") -> Recipe:
+    """``backend``: lines of the backend; ``bind``: parameters of the listening socket."""
+
+    def recipe(site: Site) -> Launch:
+        lines = (
+            "defaults",
+            " mode http",
+            *(f" timeout {what} 30s" for what in ("connect", "client", "server")),
+            "frontend reader",
+            f" bind 127.0.0.1:{site.port} {bind}",
+            " default_backend app",
+            "backend app",
+            *(f" {line}" for line in backend),
+            f" server origin 127.0.0.1:{site.upstream}",
+            "",
+        )
+        return Launch(("-db", "-f", site.write("haproxy.cfg", "\n".join(lines))))
+
+    return recipe
+
+
+def caddy(*lines: str) -> Recipe:
+    """``lines``: of the site block."""
+
+    def recipe(site: Site) -> Launch:
+        own = "\n".join(lines)
+        path = site.write(
+            "Caddyfile",
+            f"{{\nadmin off\nauto_https off\n}}\nhttp://:{site.port} {{\nbind 127.0.0.1\n{own}\n"
+            f"reverse_proxy 127.0.0.1:{site.upstream}\n}}\n",
+        )
+        home = str(site.directory)
+        return Launch(
+            ("run", "--config", path, "--adapter", "caddyfile"),
+            {"HOME": home, "XDG_DATA_HOME": home, "XDG_CONFIG_HOME": home},
+        )
+
+    return recipe
+
+
+def varnish(vcl: str = "") -> Recipe:
+    """``vcl``: subroutines beside the built-in ones."""
+
+    def recipe(site: Site) -> Launch:
+        backend = f'backend default {{ .host = "127.0.0.1"; .port = "{site.upstream}"; }}'
+        path = site.write("default.vcl", f"vcl 4.1;\n{backend}\n{vcl}\n")
+        listen = f"127.0.0.1:{site.port}"
+        work = str(site.directory / "work")
+        return Launch(("-F", "-j", "none", "-n", work, "-a", listen, "-f", path, "-s", "malloc,64m"))
+
+    return recipe
+
+
+def lighttpd(*lines: str) -> Recipe:
+    """``lines``: of the server."""
+
+    def recipe(site: Site) -> Launch:
+        home = site.directory
+        (home / "uploads").mkdir()
+        fixed = (
+            f'server.document-root = "{home}"',
+            'server.bind = "127.0.0.1"',
+            f"server.port = {site.port}",
+            f'server.errorlog = "{home}/error.log"',
+            f'server.upload-dirs = ("{home}/uploads")',
+            'server.modules = ("mod_proxy")',
+            f'proxy.server = ("" => (("host" => "127.0.0.1", "port" => {site.upstream})))',
+        )
+        return Launch(("-D", "-f", site.write("lighttpd.conf", "\n".join((*fixed, *lines, "")))))
+
+    return recipe
+
+
+def squid() -> Recipe:
+    """An accelerator in front of the origin."""
+
+    def recipe(site: Site) -> Launch:
+        lines = (
+            f"http_port 127.0.0.1:{site.port} accel defaultsite=origin.test",
+            f"cache_peer 127.0.0.1 parent {site.upstream} 0 no-query originserver name=origin",
+            "http_access allow all",
+            "cache_mem 64 MB",
+            "pid_filename none",
+            "access_log none",
+            f"cache_log {site.directory}/cache.log",
+            f"coredump_dir {site.directory}",
+            "shutdown_lifetime 0 seconds",
+            "visible_hostname reader",
+            "",
+        )
+        return Launch(("-N", "-f", site.write("squid.conf", "\n".join(lines))))
+
+    return recipe
+
+
+def h2o(*lines: str) -> Recipe:
+    """``lines``: of the top level."""
+
+    def recipe(site: Site) -> Launch:
+        own = "\n".join(lines)
+        path = site.write(
+            "h2o.yaml",
+            f"""{"user: root" if os.getuid() == 0 else ""}
+num-threads: 1
+temp-buffer-path: "{site.directory}"
+error-log: {site.directory}/error.log
+{own}
+hosts:
+  default:
+    listen: {{host: 127.0.0.1, port: {site.port}}}
+    paths:
+      "/":
+        proxy.reverse.url: "http://127.0.0.1:{site.upstream}/"
+""",
+        )
+        return Launch(("-m", "worker", "-c", path))
+
+    return recipe
+
+
+def nghttpx() -> Recipe:
+    """Cleartext HTTP/1.1 on both sides."""
+
+    def recipe(site: Site) -> Launch:
+        return Launch(
+            (
+                f"--frontend=127.0.0.1,{site.port};no-tls",
+                f"--backend=127.0.0.1,{site.upstream}",
+                "--workers=1",
+                f"--conf={site.write('nghttpx.conf', '')}",
+            )
+        )
+
+    return recipe
+
+
+def trafficserver() -> Recipe:
+    """Maps everything to the origin."""
+
+    def recipe(site: Site) -> Launch:
+        home, packaged = site.directory, Path("/etc/trafficserver")
+        etc = home / "etc"
+        shutil.copytree(packaged, etc, ignore=shutil.ignore_patterns("*.pem"))
+        for name in ("var", "log", "run", "cache", "share"):
+            (home / name).mkdir()
+        settings = {
+            "http.server_ports": f"STRING {site.port}:ip-in=127.0.0.1",
+            "admin.user_id": "STRING www-data" if os.getuid() == 0 else "STRING #-1",
+            "exec_thread.autoconfig.enabled": "INT 0",
+            "exec_thread.limit": "INT 2",
+            "url_remap.remap_required": "INT 1",
+            "url_remap.pristine_host_hdr": "INT 1",
+            "http.insert_response_via_str": "INT 0",
+            "diags.show_location": "INT 0",
+        }
+        site.write("etc/records.config", "".join(f"CONFIG proxy.config.{k} {v}\n" for k, v in settings.items()))
+        site.write("etc/remap.config", f"map / http://127.0.0.1:{site.upstream}/\n")
+        site.write("etc/storage.config", f"{home}/cache 32M\n")
+        places = {
+            "prefix": home,
+            "exec_prefix": home,
+            "bindir": "/usr/bin",
+            "sbindir": "/usr/sbin",
+            "sysconfdir": etc,
+            "datadir": home / "share",
+            "includedir": home / "share",
+            "libdir": "/usr/lib",
+            "libexecdir": "/usr/lib/trafficserver/modules",
+            "localstatedir": home / "var",
+            "runtimedir": home / "run",
+            "logdir": home / "log",
+            "cachedir": home / "cache",
+        }
+        root = site.write("runroot.yaml", "".join(f"{name}: {place}\n" for name, place in places.items()))
+        if os.getuid() == 0:
+            for path in (home, *home.rglob("*")):
+                shutil.chown(path, "www-data")
+        return Launch((f"--run-root={root}",))
+
+    return recipe

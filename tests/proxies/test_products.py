@@ -1,0 +1,109 @@
+"""Proxies leave nothing behind: no process, no port, no file; also after a failure and after Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from .configurations import CONFIGURATIONS
+from .origin import Origin
+from .products import Failed, Launch, Site, _family, running
+from .test_real_proxies import need
+
+pytestmark = pytest.mark.proxies
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def alive(pid: int) -> bool:
+    """Does this process run? One that is dead and not yet reaped does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as sock:
+        return sock.connect_ex(("127.0.0.1", port)) == 0
+
+
+def born_here() -> set[int]:
+    """What this process started and what came from it."""
+    return {pid for pid in _family(os.getpid()) if alive(pid)}
+
+
+@pytest.mark.parametrize("name", ["nginx", "nginx-nginx", "varnish", "trafficserver", "nghttpx"])
+def test_nothing_is_left(name: str) -> None:
+    """Products of several processes each; in some the second is in a group of its own."""
+    configuration = CONFIGURATIONS[name]
+    need(configuration)
+    before = born_here()
+    with Origin() as origin, configuration.running(origin.port) as site:
+        family = born_here() - before
+        assert family
+        assert listens(site.port)
+    assert not [pid for pid in family if alive(pid)]
+    assert not listens(site.port)
+    assert not listens(origin.port)
+    assert not site.directory.exists()
+
+
+def test_nothing_is_left_after_a_failure() -> None:
+    configuration = CONFIGURATIONS["nginx"]
+    need(configuration)
+    before = born_here()
+    with pytest.raises(ZeroDivisionError), Origin() as origin, configuration.running(origin.port) as site:
+        family = born_here() - before
+        raise ZeroDivisionError
+    assert not [pid for pid in family if alive(pid)]
+    assert not site.directory.exists()
+
+
+def test_nothing_is_left_after_ctrl_c(tmp_path: Path) -> None:
+    configuration = CONFIGURATIONS["nginx"]
+    need(configuration)
+    script = """
+        import time
+        from tests.proxies.configurations import CONFIGURATIONS
+        from tests.proxies.origin import Origin
+        from tests.proxies.products import _family
+        with Origin() as origin, CONFIGURATIONS["nginx"].running(origin.port) as site:
+            print(site.port, *_family(__import__("os").getpid()), flush=True)
+            time.sleep(30)
+    """
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        port, *family = map(int, process.stdout.readline().split())
+        assert listens(port)
+        process.send_signal(signal.SIGINT)
+        assert "KeyboardInterrupt" in process.stderr.read()
+        process.wait(10)
+    assert len(family) >= 3  # the script, nginx's master and its worker
+    assert not [pid for pid in family if alive(pid)]
+    assert not listens(port)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_product_that_does_not_start_says_why() -> None:
+    need(CONFIGURATIONS["nginx"])
+
+    def recipe(site: Site) -> Launch:
+        return Launch(("-c", site.write("nginx.conf", "no such directive;"), "-e", str(site.directory / "error.log")))
+
+    started = time.monotonic()
+    with pytest.raises(Failed, match="unknown directive"), running("nginx", recipe, 1):
+        pass
+    assert time.monotonic() - started < 5

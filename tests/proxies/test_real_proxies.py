@@ -1,0 +1,93 @@
+"""Replay says what readers behind real proxies get: the short suite, a test a configuration.
+
+Knows what fails: an unlisted disagreement, a listed one that agrees, a via that no profile answers to, a proxy that
+does not start and, where CI=true, one that is missing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+
+import pytest
+
+from streamproof.profiles import resolve
+
+from .configurations import CONFIGURATIONS, Configuration
+from .judge import Verdict, judge
+from .known import KNOWN
+from .products import Missing, program
+from .suite import full, short
+
+pytestmark = pytest.mark.proxies
+
+#: Of all pairs, the share that must agree.
+PASS_LINE = 0.99
+
+
+def need(configuration: Configuration) -> None:
+    """Skip, or fail in CI, where a product of this configuration is missing."""
+    for hop in configuration.hops:
+        try:
+            program(hop.profile)
+        except Missing as missing:
+            if os.environ.get("CI") == "true":
+                pytest.fail(f"{missing}, and CI must run everything")
+            pytest.skip(str(missing))
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_replay_says_what_the_reader_gets(name: str) -> None:
+    configuration = CONFIGURATIONS[name]
+    need(configuration)
+    resolve(configuration.via)  # before anything is started: a via that nobody answers to is no skip
+    verdicts = judge(configuration, short())
+    assert not _faults(verdicts), "\n\n".join(_faults(verdicts))
+
+
+def _faults(verdicts: list[Verdict]) -> list[str]:
+    out = []
+    for verdict in verdicts:
+        known = KNOWN.get((verdict.configuration, verdict.schedule))
+        if known is None and not verdict.agrees:
+            out.append(str(verdict))
+        elif known is not None and known.always and verdict.agrees:
+            out.append(f"{verdict.configuration} / {verdict.schedule} agrees now: take it off the known ones")
+    return out
+
+
+def test_known_disagreements_name_pairs_that_are_played() -> None:
+    names = {schedule.name for schedule in full(1000)}
+    strange = [pair for pair in KNOWN if pair[0] not in CONFIGURATIONS or pair[1] not in names]
+    assert not strange
+
+
+def test_known_disagreements_stay_below_the_pass_line() -> None:
+    for suite in (short(), full()):
+        names = {schedule.name for schedule in suite}
+        pairs = sum(
+            1 for configuration in CONFIGURATIONS.values() for schedule in suite if configuration.plays(schedule)
+        )
+        assert sum(1 for _, schedule in KNOWN if schedule in names) <= (1 - PASS_LINE) * pairs
+
+
+def test_nginx_has_no_known_disagreement() -> None:
+    nginx = {
+        name for name, each in CONFIGURATIONS.items() if all(hop.profile == "nginx" for hop in each.hops)
+    }  # fmt: skip
+    assert not [pair for pair in KNOWN if pair[0] in nginx]
+
+
+def test_names_of_schedules_are_unique() -> None:
+    twice = [name for name, count in Counter(schedule.name for schedule in full()).items() if count > 1]
+    assert not twice
+
+
+@pytest.mark.parametrize("profile", sorted({hop.profile for each in CONFIGURATIONS.values() for hop in each.hops}))
+def test_each_product_says_what_to_install(profile: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if profile == "envoy":
+        monkeypatch.setitem(__import__("sys").modules, "envoy", None)
+    monkeypatch.setattr("tests.proxies.products._PATH", "")
+    monkeypatch.setattr("shutil.which", lambda name, path: None)
+    with pytest.raises(Missing, match="Debian package|wheel"):
+        program(profile)
