@@ -56,6 +56,11 @@ class Recorder:
         self._kept: list[Chunk] = []
 
     @property
+    def head(self) -> Response | None:
+        """The head as last proposed."""
+        return self._head
+
+    @property
     def keeps(self) -> bool:
         """Must the adapter hand over every chunk with its bytes (:meth:`chunk`)?"""
         return self._keep is None or self._keep > 0

@@ -1,0 +1,131 @@
+"""Tells the finished recordings to whoever asked for them, so that telling can never hurt a response.
+
+Knows a :class:`Recording` is told once, and that a listener which raises is logged once and dropped from then on.
+Does not know what carried the stream; both middlewares use it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeAlias
+
+from .sansio.errors import ConfigurationError
+from .sansio.http import Headers, head_size
+from .sansio.recorder import Recorder
+from .sansio.trace import Outcome, Request, Trace
+
+Listener: TypeAlias = Callable[[Trace], object]
+
+#: The one clock of both middlewares, seconds.
+clock = time.perf_counter
+
+log = logging.getLogger("streamproof")
+
+#: Fields whose values are never recorded: they let whoever reads the trace act as the user.
+SECRET = frozenset(("authorization", "cookie", "proxy-authorization", "set-cookie"))
+REDACTED = "[redacted]"
+
+
+class Listeners:
+    """Who is told. False when nobody is left to be told."""
+
+    def __init__(self, on_trace: Listener | Iterable[Listener]) -> None:
+        """Raises ConfigurationError when one of ``on_trace`` cannot be called."""
+        self._listeners: Sequence[Listener] = (on_trace,) if callable(on_trace) else tuple(on_trace)
+        for listener in self._listeners:
+            if not callable(listener):
+                raise ConfigurationError(
+                    f"on_trace has {listener!r}. Expected a callable that takes a Trace. Are the parentheses of a "
+                    "call too many, or too few?"
+                )
+
+    def __bool__(self) -> bool:
+        return bool(self._listeners)
+
+    def tell(self, trace: Trace) -> None:
+        """Tell ``trace`` to each listener; drop the one that raises."""
+        for listener in self._listeners:
+            try:
+                listener(trace)
+            except Exception:
+                self._listeners = tuple(other for other in self._listeners if other is not listener)
+                log.exception("The trace listener %r raised and was dropped. Responses are not affected.", listener)
+
+
+class Recording:
+    """The recording of one response on its way: told once, as soon as it is known how the stream ended.
+
+    ``exhausted_at`` is when the app had handed over its last chunk (seconds on :data:`clock`), ``gone`` that the reader
+    was seen to leave. The first verdict given with :meth:`judge` stays, whatever :meth:`end` says later.
+    """
+
+    __slots__ = ("_ask", "_listeners", "_verdict", "exhausted_at", "gone", "recorder")
+
+    def __init__(self, recorder: Recorder, ask: Callable[[], Request], listeners: Listeners) -> None:
+        self.recorder = recorder
+        self.exhausted_at: float | None = None
+        self.gone = False
+        self._verdict: tuple[Outcome, str | None, str | None] | None = None
+        self._ask: Callable[[], Request] = ask
+        self._listeners: Listeners | None = listeners
+
+    @property
+    def told(self) -> bool:
+        """Is it over?"""
+        return self._listeners is None
+
+    def head(self, status: int, headers: Headers) -> None:
+        """The app named its head."""
+        kept = redacted(headers)
+        size = None if kept is headers else head_size(status, headers)
+        self.recorder.proposed(status, kept, clock(), head_size=size)
+
+    def judge(self, outcome: Outcome, by: str | None = None, reason: str | None = None) -> None:
+        """Somebody knows how it ended; the first to know is believed."""
+        if self._verdict is None:
+            self._verdict = (outcome, by, reason)
+
+    def end(
+        self, outcome: Outcome, by: str | None = None, reason: str | None = None, *, at: float | None = None
+    ) -> None:
+        """The stream is over: tell it. Does nothing the second time."""
+        listeners, self._listeners = self._listeners, None
+        if listeners is None:
+            return
+        outcome, by, reason = self._verdict or (outcome, by, reason)
+        self.recorder.request = self._ask()
+        now = at or self.exhausted_at or clock()
+        listeners.tell(self.recorder.ended(outcome, now, by=by, reason=reason))
+
+    def __del__(self) -> None:
+        if self._listeners is not None:
+            self.end(Outcome.ABANDONED if self.exhausted_at is None else Outcome.COMPLETE)
+
+
+def redacted(headers: Headers) -> Headers:
+    """``headers`` without the values of :data:`SECRET` fields; the same object when there are none."""
+    for name, _ in headers:
+        if name.lower() in SECRET:
+            return tuple((name, REDACTED if name.lower() in SECRET else value) for name, value in headers)
+    return headers
+
+
+def stopped(error: BaseException) -> tuple[Outcome, str | None, str | None]:
+    """Outcome, by and reason when ``error``, no :class:`Exception`, ended a stream.
+
+    A server that stops a worker raises SystemExit inside whatever runs there: with 0 when it is asked to quit, with
+    another status when the worker took too long (gunicorn's ``handle_quit`` and ``handle_abort``). KeyboardInterrupt
+    and gevent's GreenletExit stop it, too. Any other, such as gevent's Timeout, is somebody's time limit.
+    """
+    name = type(error).__name__
+    if isinstance(error, GeneratorExit):
+        return Outcome.ABANDONED, None, None
+    if isinstance(error, SystemExit):
+        if error.code in (None, 0):
+            return Outcome.SHUTDOWN, None, name
+        return Outcome.CUT, "server", f"SystemExit({error.code!r}): the worker was stopped, maybe at its timeout"
+    if isinstance(error, KeyboardInterrupt) or name == "GreenletExit":
+        return Outcome.SHUTDOWN, None, name
+    return Outcome.CUT, "server", name

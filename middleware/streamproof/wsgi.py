@@ -1,0 +1,155 @@
+"""The WSGI middleware: records every response of an app, and puts hops between it and its server when asked to.
+
+Knows PEP 3333. The bodies it hands on are in ``_bodies.py``, the hops in ``_wsgi_hops.py``.
+Without hops the bytes, their framing, ``sendfile``, Content-Length and the moment of each block stay what they were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ._bodies import recorded
+from ._telling import Listener, Listeners, Recording, clock, redacted, stopped
+from ._via import Route
+from .sansio.recorder import Recorder
+from .sansio.trace import Outcome, Request
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from .profiles import Profile, Via
+
+_VERSIONS = {"HTTP/1.0": "1.0", "HTTP/1.1": "1.1", "HTTP/2": "2", "HTTP/2.0": "2", "HTTP/3": "3", "HTTP/3.0": "3"}
+
+
+class StreamMiddleware:
+    """Wraps a WSGI app.
+
+    Args:
+        app: the app.
+        via: hops to put between app and server, such as ``"nginx:gzip=on"``: they hold, cut and compress here what
+            they would there. For development: one warning in the log says so. None leaves the bytes alone.
+        on_trace: one or more callables; each is given the :class:`~streamproof.Trace` of every response once it ended,
+            in the thread that closed it. One that raises is logged once and dropped.
+        keep_chunks: False keeps the figures only (constant memory), True each chunk with its bytes, a number the
+            first so many.
+
+    With no ``via`` and nobody to tell, a call returns what the app returns.
+
+    Raises:
+        ConfigurationError: ``via`` names no known profile or option, or ``on_trace`` cannot be called.
+    """
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        *,
+        via: str | Profile | Via | None = None,
+        on_trace: Listener | Iterable[Listener] = (),
+        keep_chunks: bool | int = False,
+    ) -> None:
+        self._app = app
+        self._listeners = Listeners(on_trace)
+        self._keep_chunks = keep_chunks
+        self._route = None if via is None else Route(via)
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if self._route is None:
+            if not self._listeners:
+                return self._app(environ, start_response)
+            return self._recorded(self._recording(environ), environ, start_response)
+        from ._wsgi_hops import through
+
+        recording = self._recording(environ) if self._listeners else None
+        app = self._app if recording is None else partial(self._recorded, recording)
+        server = server_of(environ.get("SERVER_SOFTWARE"))
+        return through(self._route, app, environ, start_response, _request(environ), server, recording)
+
+    def _recording(self, environ: WSGIEnvironment) -> Recording:
+        request = Request(environ.get("REQUEST_METHOD", "GET"), _target(environ))
+        recorder = Recorder(
+            request, clock(), keep_chunks=self._keep_chunks, server=server_of(environ.get("SERVER_SOFTWARE"))
+        )
+        # The header fields are put together at the end: a live stream need not keep a copy of them.
+        return Recording(recorder, partial(_complete, request, environ), self._listeners)
+
+    def _recorded(
+        self, recording: Recording, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        file_wrapper = environ.get("wsgi.file_wrapper")
+        try:
+            result = self._app(environ, partial(_start, recording, start_response))
+        except BaseException as error:
+            if recording.gone:
+                recording.end(Outcome.CLIENT_GONE)
+            elif isinstance(error, Exception):
+                recording.end(Outcome.APP_ERROR, None, type(error).__name__)
+            else:
+                recording.end(*stopped(error))
+            raise
+        return recorded(result, recording, file_wrapper)  # type: ignore[no-any-return]
+
+
+def _start(recording: Recording, start_response: Any, status: str, headers: Any, exc_info: Any = None) -> Any:
+    """start_response: the server's, then noted. What the server refuses is not noted."""
+    if exc_info is None:
+        write = start_response(status, headers)
+    else:
+        try:
+            write = start_response(status, headers, exc_info)
+        finally:
+            exc_info = None  # PEP 3333: avoid a cycle through the traceback
+    if isinstance(status, str) and status[:3].isdigit() and isinstance(headers, list | tuple):
+        recording.head(int(status[:3]), tuple(headers))
+    return None if write is None else partial(_write, recording, write)
+
+
+def _write(recording: Recording, write: Callable[[bytes], object], data: bytes) -> object:
+    recorder = recording.recorder
+    kept, produced = bytes(data) if recorder.keeps else None, clock()
+    try:
+        result = write(data)
+    except BaseException as error:
+        recorder.chunk(produced, len(data), None, kept)
+        recording.gone = recording.gone or isinstance(error, OSError)
+        raise
+    recorder.chunk(produced, len(data), clock(), kept)
+    return result
+
+
+def server_of(software: str | None) -> str | None:
+    """The server's name as profiles know it, from SERVER_SOFTWARE (``gunicorn/27.0.1``); None when it says nothing."""
+    name = (software or "").partition("/")[0].partition(" ")[0].lower()
+    return {"wsgiserver": "wsgiref"}.get(name, name) or None
+
+
+def _target(environ: WSGIEnvironment) -> str:
+    """The request target as it came, else put together again."""
+    for key in ("REQUEST_URI", "RAW_URI"):
+        if isinstance(raw := environ.get(key), str):
+            return raw
+    from urllib.parse import quote
+
+    path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+    query = environ.get("QUERY_STRING", "")
+    return (quote(path.encode("latin-1", "replace"), "/:;=@!$&'()*+,~") or "/") + (f"?{query}" if query else "")
+
+
+def _fields(environ: WSGIEnvironment) -> Iterable[tuple[str, str]]:
+    for key, value in environ.items():
+        if key.startswith("HTTP_") and isinstance(value, str) and key != "HTTP_VERSION":
+            yield key[5:].replace("_", "-").title(), value
+        elif key in ("CONTENT_TYPE", "CONTENT_LENGTH") and value:
+            yield key.replace("_", "-").title(), value
+
+
+def _request(environ: WSGIEnvironment) -> Request:
+    version = _VERSIONS.get(environ.get("SERVER_PROTOCOL", ""), "1.1")
+    return Request(environ.get("REQUEST_METHOD", "GET"), _target(environ), version, tuple(_fields(environ)))
+
+
+def _complete(request: Request, environ: WSGIEnvironment) -> Request:
+    version = _VERSIONS.get(environ.get("SERVER_PROTOCOL", ""), "1.1")
+    return Request(request.method, request.target, version, redacted(tuple(_fields(environ))))
