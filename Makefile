@@ -17,13 +17,18 @@ help:
 	@echo "make clean   remove what the others made"
 
 $(STAMP): requirements.lock pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@echo "Setting up $(VENV): about half a minute, once."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes --requirement requirements.lock
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
 demo: $(STAMP)
-	@$(BIN)/python -m demo_apps
+	@echo "Serving a real Flask app with gunicorn, reading its stream, replaying it behind the usual hops."
+	@$(BIN)/streamproof check demo_apps.flask_stream:app /stream
+	@echo
+	@echo "Next: $(BIN)/streamproof check demo_apps.fastapi_llm:app '/search?ai_prompt=the+river' -X POST"
+	@echo "      $(BIN)/streamproof proxy 8000 --via gae-standard    (in front of your own server)"
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
