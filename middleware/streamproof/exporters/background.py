@@ -1,0 +1,159 @@
+"""Takes telling off the response's path: :class:`Background` queues each trace, one thread hands it to the exporters.
+
+What happens to a trace:
+
+1. it is put into a queue of limited length, or dropped and counted when the queue is full;
+2. the thread of this process hands it to each exporter;
+3. an exporter that raises is logged once, counted, and tried again with the next trace; that it works again is logged,
+   too.
+
+So a dead collector, a full disk or an exporter that never returns costs a response what a queue costs. The thread is
+made by the first trace, so never before a fork.
+
+Knows nothing of what the exporters do.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import queue
+import threading
+import weakref
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from ..sansio.trace import Outcome, Trace
+from . import Exporter
+
+log = logging.getLogger("streamproof")
+
+
+class _Told(NamedTuple):
+    trace: Trace
+    route: Callable[[], str | None] | str | None
+
+
+class Background:
+    """An ``on_trace`` that never waits.
+
+    ``faults`` counts by exporter's name how often it raised, ``dropped`` how many traces found the queue full.
+    ``streams_only``: tell only responses of more than one chunk, or that did not end clean.
+    """
+
+    def __init__(self, exporters: Mapping[str, Exporter], *, limit: int = 1000, streams_only: bool = False) -> None:
+        self.faults: Counter[str] = Counter()
+        self.dropped = 0
+        self._exporters = dict(exporters)
+        self._limit = limit
+        self._streams_only = streams_only
+        self._failing: set[str] = set()
+        self._process = 0
+        self._queue: queue.SimpleQueue[_Told | threading.Event] | None = None
+        self._starting = threading.Lock()
+        _at_exit(self)
+
+    def use(self, exporters: Mapping[str, Exporter]) -> None:
+        """Hand over to these from now on."""
+        self._exporters = dict(exporters)
+
+    def __repr__(self) -> str:
+        return f"<Background {', '.join(self._exporters) or 'nobody'}>"
+
+    def __call__(self, trace: Trace, *, route: Callable[[], str | None] | str | None = None) -> None:
+        """Queue ``trace``; a callable ``route`` is asked on the thread."""
+        if self._streams_only and not is_stream(trace):
+            return
+        waiting = self._queue
+        if waiting is None or self._process != os.getpid():
+            waiting = self._start()
+        if waiting.qsize() >= self._limit:
+            self.dropped += 1
+            if self.dropped == 1:
+                log.error(
+                    "%d traces wait for the exporters, so this one is dropped, and others will be. Is %s stuck?",
+                    self._limit,
+                    " or ".join(self._exporters),
+                )
+            return
+        waiting.put(_Told(trace, route))
+
+    def flush(self, timeout: float = 2.0) -> bool:
+        """Wait at most ``timeout`` seconds until what is queued now has been told; was it?"""
+        waiting = self._queue
+        if waiting is None or self._process != os.getpid():
+            return True
+        done = threading.Event()
+        waiting.put(done)
+        told = done.wait(timeout)
+        for name, exporter in self._exporters.items():
+            if (flush := getattr(exporter, "flush", None)) is not None:
+                self._guarded(name, flush)
+        return told
+
+    def _start(self) -> queue.SimpleQueue[_Told | threading.Event]:
+        with self._starting:
+            if self._queue is None or self._process != os.getpid():
+                self._queue = queue.SimpleQueue()
+                self._process = os.getpid()
+                work = threading.Thread(target=_work, args=(weakref.ref(self), self._queue), daemon=True)
+                work.name = "streamproof-exporters"
+                work.start()
+            return self._queue
+
+    def _hand_over(self, told: _Told) -> None:
+        route = told.route
+        if callable(route):
+            try:
+                route = route()
+            except Exception:
+                self._fault("route")
+                route = None
+        for name, exporter in self._exporters.items():
+            self._guarded(name, lambda exporter=exporter: exporter(told.trace, route=route))  # type: ignore[misc]
+
+    def _guarded(self, name: str, act: Callable[[], object]) -> None:
+        try:
+            act()
+        except Exception:
+            self._fault(name)
+        else:
+            if name in self._failing:
+                self._failing.discard(name)
+                log.warning("The exporter %s works again, after %d faults.", name, self.faults[name])
+
+    def _fault(self, name: str) -> None:
+        self.faults[name] += 1
+        if name not in self._failing:
+            self._failing.add(name)
+            log.exception("The exporter %s raised. Responses are not affected; it is tried again, silently.", name)
+
+
+def is_stream(trace: Trace) -> bool:
+    """Did the app produce more than one chunk, or the response not end clean?"""
+    return trace.outcome is not Outcome.COMPLETE or trace.figures.chunks > 1
+
+
+def _work(owner: weakref.ref[Background], waiting: queue.SimpleQueue[_Told | threading.Event]) -> None:
+    while True:
+        item = waiting.get()
+        if isinstance(item, threading.Event):
+            item.set()
+            continue
+        background = owner()
+        if background is None:
+            return
+        background._hand_over(item)
+        del background, item
+
+
+def _at_exit(background: Background) -> None:
+    reference = weakref.ref(background)
+
+    def flush() -> None:
+        if (alive := reference()) is not None:
+            alive.flush(1.0)
+
+    atexit.register(flush)

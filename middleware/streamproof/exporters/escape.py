@@ -1,0 +1,55 @@
+"""Makes what a stranger sent safe to write into one line, and keeps labels few.
+
+Request targets, methods and header values come from whoever sends a request: a line break in one would forge a log
+line, an endless variety of them would fill a metrics store. Knows nothing of who writes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+
+_PLAIN = re.compile(r"[A-Za-z0-9_.,:;/@+*%<>{}()\[\]~!?&-]{1,200}")
+LONGEST = 200
+OTHER = "(other)"
+UNKNOWN = "(unknown)"
+
+#: RFC 9110 section 9 and RFC 5789; any other method shares one label, as OpenTelemetry's conventions have it.
+METHODS = frozenset(("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"))
+
+
+def plain(value: object) -> str:
+    """``value`` as one word of ASCII: as it is when harmless, otherwise quoted as JSON does; cut at 200 characters."""
+    text = value if isinstance(value, str) else format(value, ".6g") if isinstance(value, float) else str(value)
+    if _PLAIN.fullmatch(text):
+        return text
+    if len(text) > LONGEST:
+        text = f"{text[:LONGEST]}…"
+    return json.dumps(text).replace("\x7f", "\\u007f")
+
+
+def method(name: str) -> str:
+    """``name`` when it is a registered method, else ``_OTHER``."""
+    return name if name in METHODS else "_OTHER"
+
+
+class Few:
+    """Lets the first ``limit`` different labels through; any further one becomes ``(other)``."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._seen: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, label: str | None) -> str:
+        """The label to use for ``label``; ``(unknown)`` for None."""
+        if label is None:
+            return UNKNOWN
+        found = self._seen.get(label)
+        if found is not None:
+            return found
+        with self._lock:
+            if len(self._seen) >= self._limit:
+                return OTHER
+            return self._seen.setdefault(label, plain(label).strip('"'))

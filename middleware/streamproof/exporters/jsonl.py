@@ -1,0 +1,102 @@
+"""Appends each trace to a file, one line of JSON each, and rotates it; ``streamproof replay`` reads such a file.
+
+Several processes may share the file: a line is one ``write`` to a file opened for appending, and only the process that
+holds the lock beside the file rotates it. Bytes of bodies are left out unless asked for. A share of the clean traces
+may be sampled; what did not end clean is always kept. POSIX only for the lock.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from ..sansio.errors import TraceError
+from ..sansio.trace import Outcome, Trace
+
+
+class JsonLines:
+    """A trace file.
+
+    Args:
+        path: The file; rotated ones are ``path.1`` (the newest) to ``path.N``.
+        max_bytes: Rotate before the file grows past this size.
+        backups: How many rotated files stay; 0 starts the file afresh.
+        sample: The share of clean traces that is kept, 0 to 1.
+        bodies: Keep the bytes of the chunks, when the recorder kept them.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        max_bytes: int = 100_000_000,
+        backups: int = 3,
+        sample: float = 1.0,
+        bodies: bool = False,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._path = os.path.abspath(path)
+        self._max_bytes, self._backups = max_bytes, backups
+        self._sample, self._chance = sample, chance
+        self._bodies = bodies
+
+    def __repr__(self) -> str:
+        return f"<JsonLines {self._path}>"
+
+    def __call__(self, trace: Trace, *, route: str | None = None) -> None:
+        """Append ``trace``. Raises OSError when it cannot be written; what was half written is taken back."""
+        if trace.outcome is Outcome.COMPLETE and self._chance() >= self._sample:
+            return
+        line = (trace if self._bodies else without_bodies(trace)).to_json().encode("ascii") + b"\n"
+        if self._size() + len(line) > self._max_bytes:
+            self._rotate(len(line))
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            written = os.write(descriptor, line)
+            if written != len(line):  # the disk is full: a half line would spoil the next
+                os.ftruncate(descriptor, os.fstat(descriptor).st_size - written)
+                raise OSError(f"Only {written} of {len(line)} bytes were written to {self._path}. Is the disk full?")
+        finally:
+            os.close(descriptor)
+
+    def _size(self) -> int:
+        try:
+            return os.stat(self._path).st_size
+        except FileNotFoundError:
+            return 0
+
+    def _rotate(self, coming: int) -> None:
+        with open(f"{self._path}.lock", "ab") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            size = self._size()
+            if not size or size + coming <= self._max_bytes:
+                return  # another process was quicker
+            for number in range(self._backups - 1, 0, -1):
+                if os.path.exists(f"{self._path}.{number}"):
+                    os.replace(f"{self._path}.{number}", f"{self._path}.{number + 1}")
+            if self._backups:
+                os.replace(self._path, f"{self._path}.1")
+            else:
+                os.unlink(self._path)
+
+
+def without_bodies(trace: Trace) -> Trace:
+    """``trace`` with the sizes of its chunks and not their bytes."""
+    if all(chunk.data is None for chunk in trace.chunks):
+        return trace
+    return replace(trace, chunks=tuple(chunk._replace(data=None) for chunk in trace.chunks))
+
+
+def read(path: str | os.PathLike[str]) -> Iterator[Trace]:
+    """The traces in ``path``, one line each; raises TraceError with the number of the first line that is none."""
+    with Path(path).open("rb") as lines:
+        for number, text in enumerate(lines, 1):
+            if text.strip():
+                try:
+                    yield Trace.from_json(text)
+                except TraceError as error:
+                    raise TraceError(f"{os.fspath(path)}, line {number}: {error}") from None

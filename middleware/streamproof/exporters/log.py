@@ -1,0 +1,75 @@
+"""Writes one log line a stream, as text (``name=value``) or JSON.
+
+Lines are INFO for streams that ended clean or whose reader left, WARNING for the others, on the logger
+``streamproof.stream``. Each value also stands on the record as ``record.stream`` for handlers that keep structure. Does
+not configure logging.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any, Literal
+
+from ..sansio.trace import Outcome, Trace
+from .escape import method, plain
+
+_CALM = (Outcome.COMPLETE, Outcome.CLIENT_GONE)
+stream_log = logging.getLogger("streamproof.stream")
+
+
+class LogExporter:
+    """One line a stream."""
+
+    def __init__(self, form: Literal["text", "json"] = "text", *, logger: logging.Logger = stream_log) -> None:
+        self._form = form
+        self._logger = logger
+
+    def __repr__(self) -> str:
+        return f"<LogExporter {self._logger.name} {self._form}>"
+
+    def __call__(self, trace: Trace, *, route: str | None = None) -> None:
+        """Write the line of ``trace``."""
+        level = logging.INFO if trace.outcome in _CALM else logging.WARNING
+        if not self._logger.isEnabledFor(level):
+            return
+        entries = line(trace, route)
+        text = as_json(entries) if self._form == "json" else as_text(entries)
+        self._logger.log(level, "%s", text, extra={"stream": entries})
+
+
+def line(trace: Trace, route: str | None = None) -> dict[str, Any]:
+    """What one line says of ``trace``: names and values, None left out. Durations in seconds, sizes in bytes."""
+    figures, end = trace.figures, trace.end
+    told = {
+        "outcome": str(end.outcome),
+        "method": method(trace.request.method),
+        "target": trace.request.target,
+        "route": route,
+        "status": None if trace.response is None else trace.response.status,
+        "chunks": figures.chunks,
+        "bytes": figures.bytes,
+        "head": _rounded(figures.head_at),
+        "first_byte": _rounded(figures.first_byte),
+        "duration": _rounded(end.at),
+        "longest_gap": _rounded(figures.longest_gap),
+        "longest_silence": _rounded(figures.longest_silence),
+        "backpressure": _rounded(figures.backpressure),
+        "by": end.by,
+        "reason": end.reason,
+    }
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def as_text(entries: dict[str, Any]) -> str:
+    """``entries`` as one line of ``name=value``; no value can hold a line break, a quote or a control character."""
+    return " ".join(f"{name}={plain(value)}" for name, value in entries.items())
+
+
+def as_json(entries: dict[str, Any]) -> str:
+    """``entries`` as one line of ASCII JSON."""
+    return json.dumps({"event": "stream", **entries}, separators=(",", ":")).replace("\x7f", "\\u007f")
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 6)

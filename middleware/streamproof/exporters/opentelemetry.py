@@ -1,0 +1,140 @@
+"""Tells OpenTelemetry: one span a stream with its figures as attributes, and metrics. No span per chunk.
+
+Needs ``opentelemetry-api`` (the extra ``opentelemetry``); the application configures the SDK. Names follow the semantic
+conventions for HTTP; what they lack is named after the GenAI conventions' ``time_to_first_chunk`` and
+``time_per_output_chunk``, whose unit and meaning are kept: seconds to the first chunk, and seconds per chunk after it,
+here as the mean of one stream, so that a stream costs one record however long it is.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from opentelemetry import metrics
+from opentelemetry import trace as otel
+from opentelemetry.context import Context
+from opentelemetry.propagate import extract
+from opentelemetry.trace import SpanKind, Status, StatusCode
+
+from ..sansio.trace import Outcome, Trace
+from .escape import Few, method
+
+NAME = "streamproof"
+#: An outcome that is nobody's fault here.
+_CLEAN = (Outcome.COMPLETE, Outcome.CLIENT_GONE)
+
+
+class OpenTelemetry:
+    """One span a stream, and metrics.
+
+    Args:
+        http_metrics: Record the conventions' own ``http.server.*`` metrics; off when another instrumentation does.
+        route_limit: How many route labels at most.
+        tracer_provider, meter_provider: By default the global ones.
+    """
+
+    def __init__(
+        self,
+        *,
+        http_metrics: bool = True,
+        route_limit: int = 200,
+        tracer_provider: otel.TracerProvider | None = None,
+        meter_provider: metrics.MeterProvider | None = None,
+    ) -> None:
+        self._few = Few(route_limit)
+        self._tracer = otel.get_tracer(NAME, tracer_provider=tracer_provider)
+        meter = metrics.get_meter(NAME, meter_provider=meter_provider)
+        self._first = meter.create_histogram(
+            "http.server.response.time_to_first_chunk", "s", "From the request to the first chunk produced."
+        )
+        self._per_chunk = meter.create_histogram(
+            "http.server.response.time_per_output_chunk", "s", "Mean time per chunk after the first, of one stream."
+        )
+        self._silence = meter.create_histogram("streamproof.stream.longest_silence", "s", "The longest silence.")
+        self._pressure = meter.create_histogram("streamproof.stream.backpressure", "s", "Waiting to be taken.")
+        self._duration = self._size = None
+        if http_metrics:
+            self._duration = meter.create_histogram("http.server.request.duration", "s", "Duration, body included.")
+            self._size = meter.create_histogram("http.server.response.body.size", "By", "Bytes of the body.")
+        self._active = meter.create_up_down_counter("http.server.active_requests", "{request}", "Open streams.")
+
+    def opened(self) -> None:
+        """A stream began."""
+        self._active.add(1)
+
+    def ended(self) -> None:
+        """A stream ended, told or not."""
+        self._active.add(-1)
+
+    def __call__(self, trace: Trace, *, route: str | None = None) -> None:
+        """Record ``trace``."""
+        labels: dict[str, Any] = {"http.request.method": method(trace.request.method)}
+        if route is not None:
+            labels["http.route"] = self._few(route)
+        if trace.response is not None:
+            labels["http.response.status_code"] = trace.response.status
+        if trace.outcome not in _CLEAN:
+            labels["error.type"] = str(trace.outcome)
+        self._span(trace, labels)
+        self._measure(trace, {**labels, "streamproof.outcome": str(trace.outcome)})
+
+    def _span(self, trace: Trace, labels: Mapping[str, Any]) -> None:
+        figures, request = trace.figures, trace.request
+        end = time.time_ns()
+        path, _, query = request.target.partition("?")
+        attributes: dict[str, Any] = {
+            **labels,
+            "url.path": path,
+            "network.protocol.version": request.http_version,
+            "http.response.body.size": figures.bytes,
+            "streamproof.outcome": str(trace.outcome),
+            "streamproof.chunks": figures.chunks,
+            "streamproof.longest_gap": figures.longest_gap,
+            "streamproof.longest_silence": figures.longest_silence,
+            "streamproof.backpressure": figures.backpressure,
+        }
+        if figures.first_byte is not None:
+            attributes["streamproof.time_to_first_chunk"] = figures.first_byte
+        if (mean := per_chunk(trace)) is not None:
+            attributes["streamproof.time_per_output_chunk"] = mean
+        for name in ("by", "reason"):
+            if (value := getattr(trace.end, name)) is not None:
+                attributes[f"streamproof.{name}"] = value
+        target = f" {labels['http.route']}" if "http.route" in labels else ""
+        span = self._tracer.start_span(
+            f"{labels['http.request.method']}{target} stream",
+            context=_parent(trace),
+            kind=SpanKind.INTERNAL,
+            attributes=attributes,
+            start_time=end - int(trace.end.at * 1e9),
+        )
+        if trace.outcome not in _CLEAN:
+            span.set_status(Status(StatusCode.ERROR, trace.end.reason or str(trace.outcome)))
+        span.end(end)
+
+    def _measure(self, trace: Trace, labels: Mapping[str, Any]) -> None:
+        figures = trace.figures
+        if figures.first_byte is not None:
+            self._first.record(figures.first_byte, labels)
+        if (mean := per_chunk(trace)) is not None:
+            self._per_chunk.record(mean, labels)
+        self._silence.record(figures.longest_silence, labels)
+        self._pressure.record(figures.backpressure, labels)
+        if self._duration is not None:
+            self._duration.record(trace.end.at, labels)
+        if self._size is not None:
+            self._size.record(figures.bytes, labels)
+
+
+def per_chunk(trace: Trace) -> float | None:
+    """Seconds per chunk after the first, None when there was no second."""
+    figures = trace.figures
+    if figures.first_byte is None or figures.last_byte is None or figures.chunks < 2:
+        return None
+    return (figures.last_byte - figures.first_byte) / (figures.chunks - 1)
+
+
+def _parent(trace: Trace) -> Context:
+    return extract({name.lower(): value for name, value in trace.request.headers}, context=Context())

@@ -1,0 +1,160 @@
+"""Counts streams with ``prometheus_client``, also in its multiprocess mode.
+
+Needs ``prometheus_client`` (the extra ``prometheus``). One observation a stream and histogram, except for gaps:
+those of one stream are added to the buckets together, so that 100,000 chunks cost what two do. Labels are few: the
+route (bounded), the registered method, the class of the status, the outcome. Does not serve anything.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import prometheus_client
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+
+from ..sansio.figures import GAP_BOUNDS
+from ..sansio.trace import Trace
+from .escape import Few, method
+
+#: Seconds. A first byte may take from 1 ms (loopback) to minutes (a model that thinks).
+WAITS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
+#: Seconds. Streams live from milliseconds to an hour.
+LIVES = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
+#: Bytes, in steps of four from 256 B to 256 MiB.
+SIZES = tuple(256.0 * 4**step for step in range(11))
+
+
+class _Metrics(NamedTuple):
+    streams: Counter
+    chunks: Counter
+    first: Histogram
+    gap: Histogram
+    silence: Histogram
+    pressure: Histogram
+    duration: Histogram
+    size: Histogram
+    hold: Histogram
+    open: Gauge
+    faults: Gauge
+    dropped: Gauge
+    oldest: Gauge | None
+    quiet: Gauge | None
+
+
+@lru_cache
+def _metrics(registry: CollectorRegistry) -> _Metrics:
+    """The metrics of ``registry``, made once: a registry takes a name once."""
+
+    def histogram(name: str, text: str, buckets: tuple[float, ...], label: str = "route") -> Histogram:
+        return Histogram(f"streamproof_{name}", text, (label,), registry=registry, buckets=buckets)
+
+    def gauge(name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"streamproof_{name}", text, labels, registry=registry, multiprocess_mode="livesum")
+
+    shared = "PROMETHEUS_MULTIPROC_DIR" in os.environ  # there, a gauge cannot be asked for
+    return _Metrics(
+        Counter(
+            "streamproof_streams", "Streams that ended.", ("method", "route", "status", "outcome"), registry=registry
+        ),
+        Counter("streamproof_chunks", "Chunks that the app produced.", ("route",), registry=registry),
+        histogram("first_byte_seconds", "From the request to the first byte produced.", WAITS),
+        histogram("gap_seconds", "Between two chunks produced.", GAP_BOUNDS),
+        histogram("longest_silence_seconds", "The longest silence of a stream.", WAITS),
+        histogram("backpressure_seconds", "How long a stream's chunks waited to be taken.", WAITS),
+        histogram("duration_seconds", "From the request to the end of the stream.", LIVES),
+        histogram("size_bytes", "Bytes of the body as the app produced it.", SIZES),
+        histogram("hold_seconds", "How long a layer held bytes.", WAITS, "holder"),
+        gauge("open_streams", "Streams that are open."),
+        gauge("exporter_faults", "Times that an exporter raised.", "exporter"),
+        gauge("dropped_traces", "Traces that found the exporters' queue full."),
+        None if shared else gauge("oldest_open_seconds", "Age of the oldest open stream."),
+        None if shared else gauge("open_silence_seconds", "The longest silence that lasts."),
+    )
+
+
+class Prometheus:
+    """Counts into the metrics of one registry; a second one for the same registry counts into the same metrics.
+
+    Args:
+        registry: By default the client's own.
+        route_limit: How many route labels at most.
+        open_streams: Yields age and silence (seconds) of each open stream; asked when somebody scrapes, not in
+            multiprocess mode.
+        faults, dropped: Say how often each exporter raised, and how many traces were dropped.
+    """
+
+    def __init__(
+        self,
+        registry: CollectorRegistry = REGISTRY,
+        *,
+        route_limit: int = 200,
+        open_streams: Callable[[], Iterable[tuple[float, float]]] | None = None,
+        faults: Callable[[], Mapping[str, int]] = dict,
+        dropped: Callable[[], int] = int,
+    ) -> None:
+        self._few = Few(route_limit)
+        self._metrics = _metrics(registry)
+        self._faults, self._dropped = faults, dropped
+        if open_streams is not None and self._metrics.oldest is not None and self._metrics.quiet is not None:
+            look = open_streams
+            self._metrics.oldest.set_function(lambda: max((age for age, _ in look()), default=0.0))
+            self._metrics.quiet.set_function(lambda: max((silence for _, silence in look()), default=0.0))
+
+    def opened(self) -> None:
+        """A stream began."""
+        self._metrics.open.inc()
+
+    def ended(self) -> None:
+        """A stream ended, told or not."""
+        self._metrics.open.dec()
+
+    def held(self, holder: str, seconds: float) -> None:
+        """The layer ``holder`` held bytes for so long."""
+        self._metrics.hold.labels(holder).observe(seconds)
+
+    def __call__(self, trace: Trace, *, route: str | None = None) -> None:
+        """Count ``trace``."""
+        figures, label = trace.figures, self._few(route)
+        status = "none" if trace.response is None else f"{trace.response.status // 100}xx"
+        self._metrics.streams.labels(method(trace.request.method), label, status, str(trace.outcome)).inc()
+        self._metrics.chunks.labels(label).inc(figures.chunks)
+        self._metrics.duration.labels(label).observe(trace.end.at)
+        self._metrics.size.labels(label).observe(figures.bytes)
+        self._metrics.pressure.labels(label).observe(figures.backpressure)
+        self._metrics.silence.labels(label).observe(figures.longest_silence)
+        if figures.first_byte is not None:
+            self._metrics.first.labels(label).observe(figures.first_byte)
+            add_gaps(self._metrics.gap.labels(label), figures.gaps, (figures.last_byte or 0.0) - figures.first_byte)
+        for name, count in self._faults().items():
+            self._metrics.faults.labels(name).set(count)
+        self._metrics.dropped.set(self._dropped())
+
+
+def add_gaps(histogram: Any, counts: Iterable[int], total: float) -> None:
+    """Add ``counts`` (one a bucket) and their sum, seconds, at once; the client has no public way."""
+    for bucket, count in zip(histogram._buckets, counts, strict=True):
+        if count:
+            bucket.inc(count)
+    histogram._sum.inc(total)
+
+
+def metrics() -> bytes:
+    """The page that Prometheus scrapes, of all processes when they share a folder."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return prometheus_client.generate_latest(REGISTRY)
+    from prometheus_client import multiprocess
+
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return prometheus_client.generate_latest(registry)
+
+
+def process_died(pid: int) -> None:
+    """Forget the gauges of the process ``pid``; call it where the death of a worker is seen."""
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        from prometheus_client import multiprocess
+
+        multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
