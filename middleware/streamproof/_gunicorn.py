@@ -1,0 +1,157 @@
+"""What the gunicorn hooks do: read the user's own configuration, wrap the app of a worker, tell what a worker leaves.
+
+Knows gunicorn 25 to 27: which attribute holds the app (``asgi`` on the native ASGI worker, ``wsgi`` on all others, ASGI
+apps under uvicorn's worker included), that a ``python:`` module is imported once and then cached, that ``child_exit``
+runs in the master and ``worker_exit`` in the worker. Each use has its reason beside it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import os
+import shutil
+import sys
+import tempfile
+import traceback
+from typing import Any
+
+from . import _gunicorn_conf, live
+from ._assembly import Assembly, check, listen_to_log
+from .sansio.errors import ConfigurationError, StreamProofError
+from .sansio.trace import Outcome
+from .settings import Settings, load
+
+_COUNTS = "PROMETHEUS_MULTIPROC_DIR"
+_assembly: Assembly | None = None
+_own_counts: tuple[int, str] | None = None  # the process that made the folder, and the folder
+_hooks: dict[str, Any] = {}  # the user's
+
+
+def boot(module: dict[str, Any]) -> None:
+    """Check the settings, and take over the user's configuration into ``module``: only when gunicorn is reading it.
+
+    Raises SystemExit with one sentence when a setting is wrong: gunicorn stops with it.
+    """
+    reader = _gunicorn_conf.reader()
+    if reader is None:
+        return
+    try:
+        settings = load()
+        if settings.prometheus or settings.metrics_path:
+            _share_counts(settings)
+        check(settings)
+    except StreamProofError as error:
+        raise SystemExit(f"streamproof: {error}") from None
+    if reader == "directly":
+        _hooks.clear()
+        for name, value in _gunicorn_conf.users(settings.gunicorn_conf).items():
+            if not callable(module.get(name)):
+                module[name] = value
+            elif value is not module[name]:
+                _hooks[name] = value
+
+
+def _theirs(name: str, *arguments: Any) -> None:
+    """Call the user's hook ``name``, if there is one."""
+    if (hook := _hooks.get(name)) is not None:
+        hook(*arguments)
+
+
+def read_again_next_time(module: str) -> None:
+    """Make SIGHUP read the configuration again, which gunicorn only does for files."""
+    sys.modules.pop(module, None)
+
+
+def wrap_worker(worker: Any) -> None:
+    """Wrap the app that ``worker`` has loaded; does nothing the second time."""
+    global _assembly
+    attribute = "asgi" if "asgi" in vars(worker) else "wsgi"
+    app = getattr(worker, attribute)
+    if getattr(worker, "_streamproof", False) or _is_tornado(app):
+        return
+    try:
+        _assembly = Assembly(load())  # again: raw_env is set by now
+    except StreamProofError as error:
+        raise SystemExit(_stop_all(f"streamproof: {error}")) from None
+    listen_to_log(list(getattr(getattr(worker.log, "error_log", None), "handlers", ())))
+    try:
+        setattr(worker, attribute, _assembly.wrap(app))
+    except ConfigurationError as error:
+        worker.log.error("streamproof leaves the app alone: %s", error)
+    worker._streamproof = True
+
+
+def _stop_all(sentence: str) -> int:
+    print(sentence, file=sys.stderr, flush=True)  # noqa: T201  # before the logger can be trusted
+    return 3  # gunicorn's Arbiter.WORKER_BOOT_ERROR: the master gives up and does not try for ever
+
+
+def _is_tornado(app: Any) -> bool:
+    """Is it what the tornado worker serves as it is, and no WSGI app?"""
+    return any(f"{kind.__module__}.{kind.__name__}" in _TORNADO for kind in type(app).__mro__)
+
+
+_TORNADO = frozenset(("tornado.web.Application", "tornado.wsgi.WSGIContainer"))
+
+
+def stopping(worker: Any) -> None:
+    """The worker was asked to quit at once."""
+    live.judge_all(Outcome.SHUTDOWN, "gunicorn", "the worker was stopped")
+
+
+def timed_out(worker: Any) -> None:
+    """The worker did not report for ``timeout`` seconds; SystemExit is about to be raised in its stream."""
+    live.judge_all(Outcome.CUT, "gunicorn", f"worker timeout {worker.cfg.timeout:g} s")
+
+
+def leaving(worker: Any) -> None:
+    """The worker ends. Streams that are open now (graceful_timeout is over) will not be seen to end."""
+    if _assembly is not None and worker.pid == os.getpid():  # gunicorn calls the hook in the master, too
+        live.end_all(Outcome.SHUTDOWN, "gunicorn", "the worker ended")
+        _assembly.flush()
+
+
+def _share_counts(settings: Settings) -> None:
+    """Give the processes a folder to share counts in, before anything imports prometheus_client."""
+    global _own_counts
+    if _COUNTS in os.environ:
+        return
+    folder = settings.prometheus_dir
+    if folder is None:
+        folder = tempfile.mkdtemp(prefix="streamproof-counts-")
+        _own_counts = (os.getpid(), folder)
+    else:
+        os.makedirs(folder, exist_ok=True)
+        _empty(folder)
+    os.environ[_COUNTS] = folder
+
+
+def prepare_counts(server: Any) -> None:
+    """Nothing is left to do at the start, unless the folder was lost meanwhile."""
+    if (folder := os.environ.get(_COUNTS)) and _assembly is None:
+        with contextlib.suppress(OSError):
+            os.makedirs(folder, exist_ok=True)
+
+
+def _empty(folder: str) -> None:
+    for path in glob.glob(os.path.join(glob.escape(folder), "*.db")):
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+
+
+def worker_died(worker: Any) -> None:
+    """Take the dead worker's gauges out of the sum."""
+    if _COUNTS in os.environ and "prometheus_client" in sys.modules:
+        from .exporters.prometheus import process_died
+
+        try:
+            process_died(worker.pid)
+        except OSError:
+            traceback.print_exc()
+
+
+def tidy_up(server: Any) -> None:
+    """Remove the folder of counts if this process made it."""
+    if _own_counts is not None and _own_counts[0] == os.getpid():
+        shutil.rmtree(_own_counts[1], ignore_errors=True)

@@ -1,0 +1,138 @@
+"""The streams that are open in this process: age, bytes, silence so far; and the filter that puts them on log records.
+
+Looks and never writes: a recording belongs to the thread or task that serves it, so nothing is folded here, and a
+figure may be one chunk behind. Costs a response two dictionary operations. Other processes' streams are not seen.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+from contextvars import ContextVar
+from typing import Any, NamedTuple
+
+from ._telling import Recording, clock
+from .exporters.escape import plain
+from .sansio.recorder import Phase, Recorder
+from .sansio.trace import Outcome
+
+_serving: ContextVar[Recorder | None] = ContextVar("streamproof", default=None)
+
+
+class LiveStream(NamedTuple):
+    """An open stream as of now. ``age`` and ``silence`` in seconds; the silence counts from the request at first."""
+
+    method: str
+    target: str
+    status: int | None
+    age: float
+    chunks: int
+    bytes: int
+    silence: float
+
+    def __str__(self) -> str:
+        return (
+            f"{plain(self.method)} {plain(self.target)} age={self.age:.3f} chunks={self.chunks} bytes={self.bytes} "
+            f"silence={self.silence:.3f}"
+        )
+
+
+class LiveStreams:
+    """The open streams of the apps that were wrapped with it. Iterate it, oldest first."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, tuple[Recorder, str, str]] = {}
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def __iter__(self) -> Any:
+        now = clock()
+        return (glance(recorder, now, method, target) for recorder, method, target in list(self._open.values()))
+
+    def opened(self, recording: Recording) -> None:
+        """A stream began, in the context that serves it. Its recording is not kept, so that it can be collected."""
+        recorder = recording.recorder
+        self._open[id(recorder)] = (recorder, recording.method, recording.target)
+        _serving.set(recorder)
+
+    def ended(self, recorder: Recorder) -> None:
+        """A stream ended."""
+        self._open.pop(id(recorder), None)
+
+    def ages(self) -> list[tuple[float, float]]:
+        """Age and silence of each, seconds."""
+        return [(stream.age, stream.silence) for stream in self]
+
+
+def glance(recorder: Recorder, now: float, method: str = "", target: str = "") -> LiveStream:
+    """The stream of ``recorder`` as of ``now`` on the middlewares' clock."""
+    tally, marks, started = recorder._tally, list(recorder.marks), recorder.started_at
+    sizes = marks[1::3]
+    chunks = tally.chunks + sum(1 for size in sizes if size)
+    last = marks[-1] if marks else started + tally.accepted_at
+    head = recorder.head
+    return LiveStream(
+        method,
+        target,
+        None if head is None else head.status,
+        now - started,
+        chunks,
+        tally.bytes + int(sum(sizes)),
+        now - last,
+    )
+
+
+def recordings() -> list[Recording]:
+    """Every recording of this process that is not over, however it was wrapped. Walks all objects: for the end only."""
+    return [found for found in gc.get_objects() if type(found) is Recording and not found.told]
+
+
+def judge_all(outcome: Outcome, by: str, reason: str) -> None:
+    """Say how every open stream is about to end."""
+    for recording in recordings():
+        recording.judge(outcome, by, reason)
+
+
+def end_all(outcome: Outcome, by: str, reason: str) -> int:
+    """Tell every open stream as ended; how many there were. Their responses go on, untold."""
+    open_ones = recordings()
+    for recording in open_ones:
+        recording.end(outcome, by, reason)
+    return len(open_ones)
+
+
+class StreamFilter(logging.Filter):
+    """Puts ``record.stream`` on every record made while a stream is served: ``GET /path age=… bytes=… silence=…``.
+
+    ``-`` outside of one. Lets every record pass. For formats as ``%(stream)s``.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Add the field."""
+        if not hasattr(record, "stream"):
+            recorder = _serving.get()
+            inside = recorder is not None and recorder.phase is not Phase.DONE
+            record.stream = AccessField(recorder) if inside and recorder is not None else "-"
+        return True
+
+
+class AccessField:
+    """The figures so far, written when somebody formats them: ``environ["streamproof"]`` for an access log."""
+
+    __slots__ = ("_recorder",)
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+
+    def __str__(self) -> str:
+        recorder = self._recorder
+        stream = glance(recorder, clock())
+        first = recorder._tally.first
+        if first is None and recorder.marks:
+            first = recorder.marks[0] - recorder.started_at
+        wait = "-" if first is None else f"{first:.3f}"
+        return (
+            f"chunks={stream.chunks} bytes={stream.bytes} first_byte={wait} "
+            f"age={stream.age:.3f} silence={stream.silence:.3f}"
+        )
