@@ -90,7 +90,7 @@ def judge(
     schedules: Sequence[Schedule],
     *,
     at_once: int = AT_ONCE,
-    played: Callable[[], None] = lambda: None,
+    played: Callable[[Schedule], None] = lambda schedule: None,
 ) -> list[Verdict]:
     """Play every schedule through the configuration and judge each pair; ``played`` is called after each.
 
@@ -99,7 +99,7 @@ def judge(
     verdicts = []
     with staged(configuration) as stage:
         todo = [schedule for schedule in schedules if configuration.plays(schedule)]
-        for schedule, take in zip(todo, _all(stage, todo, at_once, played), strict=True):
+        for schedule, take in zip(todo, play_all(stage, todo, at_once, played), strict=True):
             verdict = Verdict(configuration.name, configuration.via, schedule.name, [take])
             verdict.differences = against_replay(take, configuration.via)
             if not verdict.agrees:
@@ -113,12 +113,14 @@ def against_replay(take: Take, via: str) -> list[Difference]:
     return differences(take.origin, take.real, replay(take.origin, via))
 
 
-def _all(stage: Stage, schedules: Sequence[Schedule], at_once: int, played: Callable[[], None]) -> list[Take]:
+def play_all(
+    stage: Stage, schedules: Sequence[Schedule], at_once: int, played: Callable[[Schedule], None]
+) -> list[Take]:
     """A take of each schedule. Nothing is computed and nothing collected meanwhile: that would be noise."""
 
     def one(schedule: Schedule) -> Take:
         take = stage.play(schedule)
-        played()
+        played(schedule)
         return take
 
     for schedule in schedules:
