@@ -1,0 +1,263 @@
+"""What somebody wants of the streams of an app: :class:`FlushPolicy`, and the machine that does it to one response.
+
+Knows every option, checks them once, and puts the behaviours in a row. Does not know who drives the machine, nor what
+is on the other side; settings that only a driver can keep (``send_timeout``, ``on_disconnect``, ``yields``,
+``on_hold``) it just carries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Any, Literal
+
+from ..errors import ConfigurationError
+from ..findings import Finding
+from ..framing import OPAQUE, BodyFraming, Ends, framing_of
+from ..http import Headers, content_length
+from ..machine import Data, Event, Events, Head, Row, Stage
+from ..trace import Request
+from .annotate import annotate
+from .encode import Coders, Encode, choose, encodable, encoded_head
+from .failure import FailureEvent
+from .heartbeat import Heartbeat
+from .pace import Pace
+from .recognise import STREAM_TYPES, Kind, Rule, check_rules, recognise, unopted
+
+OnError = Literal["cut", "event"]
+OnHold = Literal["log", "count", "raise"] | Callable[[Finding], object]
+OnDisconnect = Literal["ignore", "raise", "cancel"]
+
+CODINGS = ("zstd", "br", "gzip")
+
+#: A reader cannot tell 50 ms from nothing in a text that grows (the verdicts of this package take it as prompt).
+_TOKEN_DELAY = 0.05
+#: WHATWG HTML section 9.2.7: "every 15 seconds or so", less than the 20 to 60 s after which hops close a connection.
+_HEARTBEAT = 15.0
+#: Two TLS records (RFC 8446 section 5.1: 2**14 bytes each): more in one write gains nothing on the way.
+_EXPORT_SIZE = 32768
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlushPolicy:
+    """What is done to the streams of an app. Sizes in bytes, times in seconds; the defaults change headers only.
+
+    Which responses (:func:`~.recognise.recognise` has the order of the rules):
+        streams, never: Path globs, media type globs or callables ``(request, status, headers)``.
+        types: Media types that are streams whenever no length is named.
+        open: Streams are also those whose type says nothing, when no length is named and more than one chunk comes.
+    Headers:
+        accel_buffering, no_transform, incremental: ``X-Accel-Buffering: no``, ``Cache-Control: no-transform``,
+            ``Incremental: ?1``, where the app did not say otherwise.
+    Pace:
+        head_first: The head leaves before a slow first chunk. A 200 once sent cannot become a 503.
+        min_size, max_delay: Tiny chunks wait for company, no byte longer than ``max_delay``.
+        max_size: Huge chunks are split.
+        whole: Join and split at the ends of events and lines where the type has them.
+    Silence:
+        heartbeat: So long after the last byte, bytes that mean nothing are sent.
+        heartbeat_size: Each has at least so many.
+        heartbeat_via: Each is as large as this chain of hops needs to let go what it holds.
+        before_first_byte: Also before the first byte (the head leaves with it).
+        blank_lines: Readers of JSON lines may be sent empty lines.
+        framings: Media type globs and the :class:`~..framing.BodyFraming` of their bodies, asked before the known ones.
+        send_timeout: So long one write may take before its reader counts as gone (ASGI).
+    Compression:
+        compress: Codings, the best first, out of ``zstd``, ``br``, ``gzip``. Every write is flushed; ``max_delay`` is
+            the knob between ratio and latency.
+    Ends:
+        on_error: ``cut`` leaves an unclean end that the reader can see; ``event`` tells it in the stream at a boundary.
+        error_text: What the reader is told then.
+        on_disconnect: What happens to an ASGI app whose reader left and that does not listen for it: ``raise`` OSError
+            from its next ``send``, ``cancel`` it, or ``ignore``.
+    Inside:
+        yields: An ASGI app that never waits is made to give way after each chunk.
+        on_hold: What happens when a layer takes ``hold_limit`` chunks and lets none out (:func:`streamproof.taps.tap`
+            inside it): ``log``, ``count``, ``raise``, or a callable that is given the finding.
+
+    Raises:
+        ConfigurationError: A value cannot be used, or two contradict each other.
+    """
+
+    streams: tuple[Rule, ...] = ()
+    never: tuple[Rule, ...] = ()
+    types: tuple[str, ...] = STREAM_TYPES
+    open: bool = True
+
+    accel_buffering: bool = True
+    no_transform: bool = True
+    incremental: bool = True
+
+    head_first: bool = False
+    min_size: int = 0
+    max_delay: float = 0.0
+    max_size: int = 0
+    whole: bool = False
+
+    heartbeat: float | None = None
+    heartbeat_size: int = 0
+    heartbeat_via: str | None = None
+    before_first_byte: bool = False
+    blank_lines: bool = False
+    framings: tuple[tuple[str, BodyFraming], ...] = ()
+    send_timeout: float | None = None
+
+    compress: tuple[str, ...] = ()
+
+    on_error: OnError = "cut"
+    error_text: str = "The stream broke off."
+    on_disconnect: OnDisconnect = "raise"
+    yields: bool = True
+    on_hold: OnHold = "log"
+    hold_limit: int = 3
+
+    def __post_init__(self) -> None:
+        for name in ("min_size", "max_size", "heartbeat_size"):
+            value: Any = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+                raise _unusable(name, value, "a whole number of bytes, 0 or more", "Is it a text from a file?")
+        for name in ("max_delay", "heartbeat", "send_timeout"):
+            value = getattr(self, name)
+            if value is None and name != "max_delay":
+                continue
+            if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+                raise _unusable(name, value, "seconds, 0 or more", "Is the unit mistaken?")
+            if name != "max_delay" and not value:
+                raise _unusable(name, value, "more than 0 s, or None for never", "Was None meant?")
+        for name, values in (("on_error", ("cut", "event")), ("on_disconnect", ("ignore", "raise", "cancel"))):
+            if getattr(self, name) not in values:
+                raise _unusable(name, getattr(self, name), f"one of {', '.join(values)}", "Is it mistyped?")
+        if not callable(self.on_hold) and self.on_hold not in ("log", "count", "raise"):
+            raise _unusable("on_hold", self.on_hold, "log, count, raise or a callable", "Is it mistyped?")
+        for name in self.compress:
+            if name not in CODINGS or isinstance(self.compress, str):
+                raise _unusable("compress", self.compress, f"names out of {', '.join(CODINGS)}", "Is a comma missing?")
+        if self.min_size and not self.max_delay:
+            raise _unusable(
+                "min_size", self.min_size, "max_delay with it", "How long may a byte wait when no more come?"
+            )
+        if (self.heartbeat_size or self.heartbeat_via or self.before_first_byte) and self.heartbeat is None:
+            raise _unusable("heartbeat", None, "seconds, as its size or place is set", "Was it left out?")
+        check_rules("streams", self.streams)
+        check_rules("never", self.never)
+
+    # The presets. Each takes any option on top, as in ``FlushPolicy.for_sse(heartbeat=5.0)``.
+
+    @classmethod
+    def for_sse(cls, **changes: Any) -> FlushPolicy:
+        """Server-sent events: heartbeats, errors as events."""
+        return replace(cls(heartbeat=_HEARTBEAT, on_error="event"), **changes)
+
+    @classmethod
+    def for_tokens(cls, **changes: Any) -> FlushPolicy:
+        """A language model's tokens: what comes faster than a reader can tell is joined; heartbeats while it thinks."""
+        settings = cls(
+            max_delay=_TOKEN_DELAY, whole=True, heartbeat=_HEARTBEAT, on_error="event", on_disconnect="cancel"
+        )
+        return replace(settings, **changes)
+
+    @classmethod
+    def for_csv(cls, **changes: Any) -> FlushPolicy:
+        """An export: large writes of whole lines, at least one a second, gzipped for whoever accepts it."""
+        settings = cls(min_size=_EXPORT_SIZE // 2, max_delay=1.0, max_size=_EXPORT_SIZE, whole=True, compress=("gzip",))
+        return replace(settings, **changes)
+
+    @classmethod
+    def for_progress(cls, **changes: Any) -> FlushPolicy:
+        """A page that grows: the head and each chunk leave at once, whatever its type."""
+        return replace(cls(streams=("text/*",), head_first=True), **changes)
+
+    @property
+    def timed(self) -> bool:
+        """May the machine want to be woken? Only then a WSGI app needs a thread of its own."""
+        return self.heartbeat is not None or self.max_delay > 0
+
+    def possible(self, request: Request) -> bool:
+        """May the answer to ``request`` be a stream at all? Told before the app is called."""
+        if request.method == "HEAD" or any(name.lower() == "upgrade" for name, _ in request.headers):
+            return False
+        path = request.target.partition("?")[0]
+        if any(isinstance(rule, str) and rule.startswith("/") and fnmatchcase(path, rule) for rule in self.never):
+            return False
+        by_path = all(isinstance(rule, str) and rule.startswith("/") for rule in self.streams)
+        if self.types or self.open or not by_path:
+            return True
+        return any(isinstance(rule, str) and fnmatchcase(path, rule) for rule in self.streams)
+
+    def kind(self, request: Request, status: int, headers: Headers) -> Kind:
+        """What the response with this head is under the rules of this policy."""
+        found = recognise(request, status, headers, always=self.streams, never=self.never, types=self.types)
+        if found is Kind.OPEN:
+            return Kind.OTHER if not self.open else Kind.STREAM if self.head_first else found
+        return found
+
+    def start(self, request: Request, now: float, coders: Coders | None = None) -> FlushMachine:
+        """The machine of one stream, asked for at ``now``; ``coders`` are what is installed of :attr:`compress`."""
+        return FlushMachine(self, request, coders or {})
+
+
+def _unusable(name: str, value: object, expected: str, guess: str) -> ConfigurationError:
+    return ConfigurationError(f"FlushPolicy({name}={value!r}) cannot be used. Expected {expected}. {guess}")
+
+
+class FlushMachine(Stage):
+    """The policy at work on one stream: settled when its head comes, a row of behaviours from then on."""
+
+    def __init__(self, policy: FlushPolicy, request: Request, coders: Coders) -> None:
+        self._policy, self._request, self._coders = policy, request, coders
+        self._row = Row(())
+        self._over = False
+
+    @property
+    def held(self) -> int:
+        return self._row.held
+
+    def receive(self, event: Event, now: float) -> Events:
+        if self._over:
+            return ()
+        out = self._begin(event, now) if type(event) is Head else self._row.receive(event, now)
+        return self._settle(out)
+
+    def wake(self, now: float) -> Events:
+        return self._settle(self._row.wake(now))
+
+    def _settle(self, out: Events) -> Events:
+        self._over = bool(out) and type(out[-1]) not in (Head, Data)
+        self.deadline = None if self._over else self._row.deadline
+        return out
+
+    def _begin(self, head: Head, now: float) -> Events:
+        policy, headers = self._policy, unopted(head.headers)
+        has_length = content_length(headers) is not None
+        framing = framing_of(headers, policy.framings)
+        coding: str | None = None
+        if self._coders and encodable(head.status, headers):
+            coding = choose(self._request.headers, self._coders)
+            headers = encoded_head(headers, coding)
+        stages = list(self._stages(framing, has_length=has_length and coding is None, coded=coding is not None))
+        if coding is not None:
+            stages.append(Encode(coding, self._coders[coding]).start(self._request, now))
+        headers = annotate(
+            headers,
+            accel_buffering=policy.accel_buffering,
+            no_transform=policy.no_transform,
+            incremental=policy.incremental,
+        )
+        self._row = Row(stages)
+        out = self._row.receive(head.replace(headers, framing=head.framing), now)
+        return [*out, Data(b"")] if policy.head_first else out
+
+    def _stages(self, framing: BodyFraming, *, has_length: bool, coded: bool) -> Iterator[Stage]:
+        policy = self._policy
+        ends: Ends = framing.ends if policy.whole else "nowhere"
+        if policy.max_delay or policy.max_size:
+            yield Pace(policy.min_size, policy.max_delay, policy.max_size, ends).start()
+        if has_length:
+            return  # a byte more would make the length a lie
+        if policy.on_error == "event" and framing is not OPAQUE:
+            yield FailureEvent(framing, policy.error_text).start()
+        if policy.heartbeat is not None and framing.beat is not None and (framing.permitted or policy.blank_lines):
+            # Half of a hexadecimal digit is what a compressor leaves of it.
+            size = policy.heartbeat_size * (2 if coded else 1)
+            yield Heartbeat(framing, policy.heartbeat, size, policy.before_first_byte).start()

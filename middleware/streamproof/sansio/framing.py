@@ -1,0 +1,136 @@
+"""Where a body may be cut or added to: between server-sent events, between lines, or nowhere that we know of.
+
+Knows the grammar of ends: WHATWG HTML section 9.2.5 (an event stream's event ends with an empty line; a line with CRLF,
+LF or CR) and the JSON Lines rule that a record ends with LF. Does not parse events, and decides nothing: a policy does.
+Called with every byte of a body that a policy changes, so :class:`Scanner` looks only at the last few bytes of each.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from math import isqrt
+from typing import Literal
+
+from .http import Headers, media_type
+
+Ends = Literal["event", "line", "nowhere"]
+#: Makes a heartbeat of at least so many bytes; the second number tells one heartbeat from the next.
+Beat = Callable[[int, int], bytes]
+#: Makes the bytes that tell a reader in the stream itself that the app failed; takes a sentence.
+Failure = Callable[[str], bytes]
+
+#: Bytes before a boundary that decide whether it is one: CR LF CR LF.
+_LOOK_BACK = 4
+_EVENT_ENDS = re.compile(rb"(?:(?<=\n)|(?<=\n\r)|(?<=\r\r))\n|(?<=\r)\r")
+_LINE_ENDS = re.compile(rb"\n")
+_AT_EVENT_END = re.compile(rb"(?:\n\r?\n|\r\r\n?)\Z")
+
+
+class Scanner:
+    """Follows one body. :attr:`at_boundary` says whether bytes may be added between those seen and those to come."""
+
+    __slots__ = ("_ends", "_tail", "at_boundary")
+
+    def __init__(self, ends: Ends) -> None:
+        self._ends = ends
+        self._tail = b"\n\n"  # a body begins at a boundary
+        self.at_boundary = ends != "nowhere"
+
+    def see(self, data: bytes | memoryview) -> None:
+        """Go on by ``data``."""
+        if self._ends == "nowhere" or not data:
+            return
+        self._tail = tail = (self._tail + bytes(data[-_LOOK_BACK:]))[-_LOOK_BACK:]
+        # After LF CR the LF of the same line end may follow; after CR CR the stream is known to use bare CR.
+        self.at_boundary = tail.endswith(b"\n") if self._ends == "line" else bool(_AT_EVENT_END.search(tail))
+
+    def find(self, data: bytes | memoryview) -> Sequence[int]:
+        """Go on by ``data``, and say where in it the boundaries are: offsets of the byte after each."""
+        if self._ends == "nowhere":
+            return ()
+        if self._ends == "line":
+            found = [match.end() for match in _LINE_ENDS.finditer(data)]
+        else:
+            before = self._tail
+            found = [match.end() - len(before) for match in _EVENT_ENDS.finditer(before + bytes(data), len(before))]
+        self.see(data)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class BodyFraming:
+    """What the body of a media type is made of.
+
+    ``ends``: what lies before a boundary. ``beat`` makes a heartbeat, None where none is known to be harmless;
+    ``permitted``: may it be used unasked, or does a reader exist that stumbles over it? ``failure`` makes the bytes
+    that tell of an error in the stream, None where the grammar has no place for them.
+    """
+
+    name: str
+    ends: Ends
+    beat: Beat | None = None
+    permitted: bool = True
+    failure: Failure | None = None
+
+
+def noise(size: int, serial: int) -> bytes:
+    """``size`` bytes of hexadecimal text that no compressor on the way shrinks below half; the same for the same call.
+
+    The digits of a square root: they follow no pattern that a compressor knows, and need no source of randomness.
+    """
+    bits = 4 * size
+    root = isqrt((4 * serial + 2) << (2 * bits))  # 2 modulo 4 is never a square
+    return f"{root & ((1 << bits) - 1):0{size}x}".encode() if size else b""
+
+
+def _event_comment(size: int, serial: int) -> bytes:
+    # WHATWG HTML section 9.2.7: a comment line every 15 seconds or so keeps proxies from closing. At least ":" LF LF.
+    return b":" + noise(max(size - 3, 0), serial) + b"\n\n"
+
+
+def _empty_line(size: int, serial: int) -> bytes:
+    return b" " * max(size - 1, 0) + b"\n"
+
+
+def _event_failure(message: str) -> bytes:
+    return f"event: error\ndata: {json.dumps({'error': message})}\n\n".encode()
+
+
+def _line_failure(message: str) -> bytes:
+    return (json.dumps({"error": message}) + "\n").encode()
+
+
+EVENTS = BodyFraming("server-sent events", "event", _event_comment, failure=_event_failure)
+#: ndjson-spec: a parser "MAY silently ignore empty lines", so an empty line needs permission.
+JSON_LINES = BodyFraming("JSON lines", "line", _empty_line, permitted=False, failure=_line_failure)
+LINES = BodyFraming("lines", "line")
+OPAQUE = BodyFraming("opaque", "nowhere")
+
+#: Media types (globs) and what their bodies are made of; the first match counts.
+FRAMINGS: tuple[tuple[str, BodyFraming], ...] = (
+    ("text/event-stream", EVENTS),
+    ("application/x-ndjson", JSON_LINES),
+    ("application/ndjson", JSON_LINES),
+    ("application/jsonl", JSON_LINES),
+    ("application/x-jsonlines", JSON_LINES),
+    ("application/jsonlines", JSON_LINES),
+    ("text/csv", LINES),
+    ("text/tab-separated-values", LINES),
+    ("text/plain", LINES),
+)
+
+
+def framing_of(headers: Headers, more: Sequence[tuple[str, BodyFraming]] = ()) -> BodyFraming:
+    """What the body under these ``headers`` is made of; ``more`` is asked before :data:`FRAMINGS`.
+
+    A body with a Content-Encoding is opaque: bytes can be added only before they are encoded.
+    """
+    coded = any(name.lower() == "content-encoding" and value.strip() for name, value in headers)
+    if coded:
+        return OPAQUE
+    media = media_type(headers)
+    return next((framing for pattern, framing in (*more, *FRAMINGS) if fnmatchcase(media, pattern)), OPAQUE)
