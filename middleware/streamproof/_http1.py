@@ -6,14 +6,17 @@ HTTP/1.1 requests, so the version in the request line of a 1.0 request is put th
 
 from __future__ import annotations
 
-from ._extras import need
-from .sansio.errors import ConfigurationError
+from .sansio.errors import ConfigurationError, StreamProofError
 from .sansio.http import Framing, content_length, has_body, tokens
 from .sansio.trace import Request, Response
 
-need("h11", "Reading from a socket")
-
-import h11  # noqa: E402  # after the sentence above
+try:
+    import h11
+except ModuleNotFoundError:
+    raise StreamProofError(
+        "Reading from a socket needs h11, which is not installed. Expected the extra 'cli': "
+        "pip install 'streamproof[cli]'. Is this the environment that you installed it in?"
+    ) from None
 
 MAX_HEAD_SIZE = 65536  # bytes; four times what h11 takes by default: servers with many cookies are no fault here
 

@@ -30,7 +30,7 @@ from .sansio.trace import Trace
 
 HOST = "127.0.0.1"
 BOOT_TIMEOUT = 60.0  # seconds; an app that loads a model takes its time
-GRACE = 2.0  # seconds from SIGTERM to SIGKILL
+GRACE = 2.0  # seconds from the first SIGINT to SIGKILL, the second SIGINT half way
 POLL = 0.01  # seconds
 
 
@@ -152,13 +152,18 @@ class Server:
         return True
 
     def stop(self, grace: float = GRACE) -> None:
-        """End its whole process group: asked first, forced ``grace`` seconds later. May be called again."""
+        """End its whole process group: asked twice, forced ``grace`` seconds later. May be called again.
+
+        The first SIGINT lets uvicorn wait for the responses that run, the second makes it end them, so that the app is
+        told and its recording is made. After a SIGTERM it would end itself before its tasks.
+        """
         if self._stopped:
             return  # by now the number may be another group's
         self._stopped = True
-        self._signal(signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(grace)
+        for number in (signal.SIGINT, signal.SIGINT):
+            self._signal(number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(grace / 2)
         limit = time.monotonic() + GRACE  # in a container nobody may collect the dead grandchildren
         while self._signal(signal.SIGKILL) and time.monotonic() < limit:
             self._process.poll()

@@ -11,14 +11,15 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import FrameType
 
 from .. import __version__
 from ..sansio.errors import StreamProofError
-from . import check, probe, profiles, replay
+from . import check, probe, profiles, proxy, replay
 
-COMMANDS = (check, probe, replay, profiles)
+COMMANDS = (check, probe, proxy, replay, profiles)
 
 FINDINGS = 1
 CANNOT_RUN = 2
@@ -61,13 +62,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = parser().parse_args(argv)
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else CANNOT_RUN
-    if threading.current_thread() is threading.main_thread():
-        for name in ("SIGTERM", "SIGHUP"):
-            if (number := getattr(signal, name, None)) is not None:
-                signal.signal(number, _terminated)
     try:
-        status = arguments.run(arguments)
-        sys.stdout.flush()
+        with _unwinding():
+            status = arguments.run(arguments)
+            sys.stdout.flush()
         return int(status)
     except StreamProofError as error:
         sys.stdout.flush()
@@ -86,6 +84,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 class _Terminated(BaseException):
     """SIGTERM or SIGHUP came; unwinds everything, so that the booted server goes too."""
+
+
+@contextmanager
+def _unwinding() -> Iterator[None]:
+    """While a command runs, SIGTERM and SIGHUP unwind it as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers
+        return
+    before = [(number, signal.signal(number, _terminated)) for number in (signal.SIGTERM, signal.SIGHUP)]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
 
 
 def _terminated(number: int, frame: FrameType | None) -> None:

@@ -25,8 +25,8 @@ def notes(
     if "WORKER TIMEOUT" in log:
         out.append(
             Note(
-                f"gunicorn killed the worker in mid-stream: its timeout ({_timeout(log)}) counts for a whole response "
-                "on the sync worker. Use --threads 4 (gthread), or a longer --timeout."
+                "gunicorn killed the worker in mid-stream: its --timeout (30 s unless set) counts for a whole "
+                "response on the sync worker. Use --threads 4 (gthread), or a longer --timeout."
             )
         )
     elif response is None and silence is None:
@@ -115,11 +115,6 @@ def _raised(log: str) -> str | None:
 def _last_words(log: str) -> str:
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     return lines[-1] if lines else ""
-
-
-def _timeout(log: str) -> str:
-    found = re.search(r"timeout[^\d\n]{0,20}(\d+)", log, re.I)
-    return f"{found[1]} s" if found else "30 s unless set"
 
 
 def _count(chunks: int) -> str:

@@ -49,7 +49,8 @@ class Axis:
 
     def ruler(self) -> str:
         """The times at both ends and in the middle."""
-        middle, end = f"{self.seconds / 2:.2f}", f"{self.seconds:.2f} s"
+        scale, digits, unit = (1000, 0, "ms") if self.seconds < 0.1 else (1, 2, "s")
+        middle, end = f"{self.seconds / 2 * scale:.{digits}f}", f"{self.seconds * scale:.{digits}f} {unit}"
         room = self.width - 1 - len(end)
         return "0" + middle.center(room) + end if room > len(middle) else "0" + end.rjust(self.width - 1)
 

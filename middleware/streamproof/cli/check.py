@@ -9,6 +9,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ..sansio.errors import ConfigurationError
 from . import _files
 from ._arguments import Address, add_limits, add_output, add_request, address, is_url, target_of
 
@@ -86,34 +87,19 @@ def _check_url(arguments: argparse.Namespace, page: Page | None) -> int:
     from ..diagnose import diagnose
     from ._explain import notes
     from ._live import Live
+    from ._production import as_produced, judgeable
     from ._reading import read
     from ._report import Report
 
     place = address(arguments.target, arguments.path)
     measured, silence = read(place, arguments, None if page is None else Live(page.out))
     report = Report(notes=notes(measured, None, silence))
-    production = _as_produced(measured)
+    production = as_produced(measured)
     if judgeable(measured):
         report.diagnoses.append(replace(diagnose(measured, None), vantage="server"))
         if report.diagnoses[0].verdict.word != "not a stream" or arguments.via:
             report.add_vias(production, arguments.via)
     return _tell(arguments, page, report, production, place.url, production.server)
-
-
-def _as_produced(measured: Trace) -> Trace:
-    """The arrivals as a recording of the app. A known app server frames its answer as each hop asks for it."""
-    from ..profiles.servers import servers
-    from ..sansio.http import header
-
-    response = measured.response
-    if response is None:
-        return measured
-    known = (header(response.headers, "server") or "").lower()
-    name = next((name for name in servers() if known.startswith(name)), None)
-    if name is None or response.framing == "length":
-        return measured
-    alone = replace(measured, server=name, response=replace(response, framing=None, head_size=None))
-    return _with_wire_head(alone, measured) or alone
 
 
 def _check_app(arguments: argparse.Namespace, page: Page | None) -> int:
@@ -122,10 +108,11 @@ def _check_app(arguments: argparse.Namespace, page: Page | None) -> int:
     from ..serving import serve
     from ._explain import left, notes
     from ._live import Live
+    from ._production import judgeable, production_of, with_wire_head
     from ._reading import read
     from ._report import Report
 
-    words = shlex.split(arguments.server or "")
+    words = _words(arguments.server or "")
     with serve(
         arguments.target,
         server=words[0] if words else None,
@@ -139,14 +126,14 @@ def _check_app(arguments: argparse.Namespace, page: Page | None) -> int:
         measured, silence = read(place, arguments, None if page is None else Live(page.out))
         left_at = time.monotonic()
         gone = measured.outcome is Outcome.CLIENT_GONE
-        app, noticed = _recording(server, NOTICE if gone else AFTER_END)
+        app, noticed = _recording(server, NOTICE if gone and silence is None else AFTER_END)
         log, server_name = server.log, server.name
         ended_at = server.traces.last_at
     report = Report(notes=notes(measured, app, silence, server=server_name, log=log))
-    if gone:
+    if gone and silence is None:
         after = None if ended_at is None or not noticed else ended_at - left_at
         report.notes.append(left(measured, app, after, NOTICE))
-    production = _production(app, measured, None if ended_at is None or not gone else left_at - ended_at)
+    production = production_of(app, measured, None if ended_at is None or not gone else left_at - ended_at)
     if judgeable(measured):
         if app is not None:
             report.diagnoses += [diagnose(production, None), diagnose(production, None, measured=measured)]
@@ -154,12 +141,7 @@ def _check_app(arguments: argparse.Namespace, page: Page | None) -> int:
             report.diagnoses.append(replace(diagnose(measured, None), vantage="server"))
         if report.diagnoses[0].verdict.word != "not a stream" or arguments.via:
             report.add_vias(production, arguments.via)
-    return _tell(arguments, page, report, _with_wire_head(app, measured) or measured, place.url, server_name)
-
-
-def judgeable(measured: Trace) -> bool:
-    """Is there a stream, or part of one, to judge? An error page is none."""
-    return measured.response is not None and 200 <= measured.response.status < 300
+    return _tell(arguments, page, report, with_wire_head(app, measured) or measured, place.url, server_name)
 
 
 def _recording(server: Server, timeout: float) -> tuple[Trace | None, bool]:
@@ -174,30 +156,6 @@ def _recording(server: Server, timeout: float) -> tuple[Trace | None, bool]:
     return None, False
 
 
-def _with_wire_head(app: Trace | None, measured: Trace) -> Trace | None:
-    """The recording with the head that its server sent: what a hop receives has the server's own fields too."""
-    from ..sansio.http import without
-
-    if app is None or app.response is None or measured.response is None:
-        return app
-    if app.response.status != measured.response.status:
-        return app
-    headers = without(measured.response.headers, "transfer-encoding", "connection", "keep-alive")
-    return replace(app, response=replace(app.response, headers=headers))
-
-
-def _production(app: Trace | None, measured: Trace, left_after_end: float | None) -> Trace:
-    """What the app had produced while the reader was there; ``left_after_end`` in seconds, negative when before."""
-    from ..sansio.trace import End, Outcome
-
-    whole = _with_wire_head(app, measured) or measured
-    if app is None or left_after_end is None or left_after_end >= 0:
-        return whole
-    end = max(whole.end.at + left_after_end, 0.0 if whole.response is None else whole.response.at)
-    chunks = tuple(chunk for chunk in whole.chunks if chunk.at <= end)
-    return replace(whole, chunks=chunks, end=End(end, Outcome.CLIENT_GONE, None, None, measured.end.reason))
-
-
 def _tell(
     arguments: argparse.Namespace, page: Page | None, report: Any, kept: Trace, url: str, server: str | None = None
 ) -> int:
@@ -210,6 +168,16 @@ def _tell(
     else:
         page.report(report)
     return status
+
+
+def _words(server: str) -> list[str]:
+    try:
+        return shlex.split(server)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"--server {server!r} cannot be read: {error}. Expected a name, and options as in a shell. "
+            "Is a quote missing?"
+        ) from None
 
 
 def _port(text: str) -> int:

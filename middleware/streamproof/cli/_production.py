@@ -1,0 +1,50 @@
+"""From what was measured and what the app recorded: the production that the hops of a via would receive.
+
+Pure: traces in, traces out. The app's own recording knows when chunks were made, the wire knows the whole head.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..profiles.servers import servers
+from ..sansio.http import header, without
+from ..sansio.trace import End, Outcome, Trace
+
+
+def judgeable(measured: Trace) -> bool:
+    """Is there a stream, or part of one, to judge? An error page is none."""
+    return measured.response is not None and 200 <= measured.response.status < 300
+
+
+def with_wire_head(app: Trace | None, measured: Trace) -> Trace | None:
+    """The recording with the head that its server sent: what a hop receives has the server's own fields too."""
+    if app is None or app.response is None or measured.response is None:
+        return app
+    if app.response.status != measured.response.status:
+        return app
+    headers = without(measured.response.headers, "transfer-encoding", "connection", "keep-alive")
+    return replace(app, response=replace(app.response, headers=headers))
+
+
+def as_produced(measured: Trace) -> Trace:
+    """The arrivals as a recording of the app. A known app server frames its answer as each hop asks for it."""
+    response = measured.response
+    if response is None:
+        return measured
+    known = (header(response.headers, "server") or "").lower()
+    name = next((name for name in servers() if known.startswith(name)), None)
+    if name is None or response.framing == "length":
+        return measured
+    alone = replace(measured, server=name, response=replace(response, framing=None, head_size=None))
+    return with_wire_head(alone, measured) or alone
+
+
+def production_of(app: Trace | None, measured: Trace, left_after_end: float | None) -> Trace:
+    """What the app had produced while the reader was there; ``left_after_end`` in seconds, negative when before."""
+    whole = with_wire_head(app, measured) or measured
+    if app is None or left_after_end is None or left_after_end >= 0:
+        return whole
+    end = max(whole.end.at + left_after_end, 0.0 if whole.response is None else whole.response.at)
+    chunks = tuple(chunk for chunk in whole.chunks if chunk.at <= end)
+    return replace(whole, chunks=chunks, end=End(end, Outcome.CLIENT_GONE, None, None, measured.end.reason))
