@@ -24,7 +24,6 @@ from werkzeug.wsgi import ClosingIterator
 
 from ._telling import Recording, clock, stopped
 from .sansio.http import content_length, has_body
-from .sansio.recorder import FOLD_AT
 from .sansio.trace import Outcome
 
 
@@ -78,17 +77,14 @@ class RecordedBody(ClosingIterator):
 
 
 def _record(iterable: Iterable[bytes], recording: Recording) -> Iterator[bytes]:
-    recorder = recording.recorder
-    marks, fold = recorder.marks, recorder.fold
+    count, start = recording.recorder.count, recording.recorder.started_at
     try:
         for block in iterable:
-            produced = clock()
+            produced = clock() - start
             yield block
-            marks += (produced, len(block), clock())
-            if len(marks) >= FOLD_AT:
-                fold()
+            count(produced, len(block), clock() - start)
     except GeneratorExit:
-        recorder.chunk(produced, len(block), None)
+        count(produced, len(block), None)
         raise
     except BaseException as error:
         _failed(recording, error)
@@ -153,7 +149,7 @@ def closed_early(recording: Recording, raised: BaseException | None) -> tuple[Ou
     trace = recording.recorder
     if raised is None and not recording.gone and (head := trace.head) is not None:
         length = content_length(head.headers)
-        if not has_body(trace.request.method, head.status):
+        if not has_body(recording.method, head.status):
             return Outcome.COMPLETE, None, None
         if length is not None and trace.figures(clock()).bytes >= length:
             return Outcome.COMPLETE, None, None
@@ -267,7 +263,7 @@ def _file_size(wrapper: Any) -> int:
 def _one_chunk(recording: Recording, size: int, data: bytes | None = None) -> None:
     now = recording.exhausted_at = clock()
     head = recording.recorder.head
-    if size and (head is None or has_body(recording.recorder.request.method, head.status)):
+    if size and (head is None or has_body(recording.method, head.status)):
         recording.recorder.chunk(now, size, now, data)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from .sansio.errors import ConfigurationError
 from .sansio.http import Headers, head_size
@@ -27,9 +27,16 @@ log = logging.getLogger("streamproof")
 SECRET = frozenset(("authorization", "cookie", "proxy-authorization", "set-cookie"))
 REDACTED = "[redacted]"
 
+#: Stands in a live recording for the request, which is read when the recording is told.
+UNREAD = Request()
+
 
 class Listeners:
-    """Who is told. False when nobody is left to be told."""
+    """Who is told. False when nobody is left to be told.
+
+    A listener with ``opened(recording)`` hears of each response also when it begins, in the thread or task that serves
+    it, and at the end ``ended(recording, trace)`` is called in place of the listener itself.
+    """
 
     def __init__(self, on_trace: Listener | Iterable[Listener]) -> None:
         """Raises ConfigurationError when one of ``on_trace`` cannot be called."""
@@ -40,18 +47,34 @@ class Listeners:
                     f"on_trace has {listener!r}. Expected a callable that takes a Trace. Are the parentheses of a "
                     "call too many, or too few?"
                 )
+        self._watchers: Sequence[Any] = tuple(each for each in self._listeners if hasattr(each, "opened"))
 
     def __bool__(self) -> bool:
         return bool(self._listeners)
 
-    def tell(self, trace: Trace) -> None:
+    def opened(self, recording: Recording) -> None:
+        """Tell those who want to know that ``recording`` began."""
+        for listener in self._watchers:
+            try:
+                listener.opened(recording)
+            except Exception:
+                self._drop(listener)
+
+    def tell(self, recording: Recording, trace: Trace) -> None:
         """Tell ``trace`` to each listener; drop the one that raises."""
         for listener in self._listeners:
             try:
-                listener(trace)
+                if listener in self._watchers:
+                    listener.ended(recording, trace)  # type: ignore[attr-defined]
+                else:
+                    listener(trace)
             except Exception:
-                self._listeners = tuple(other for other in self._listeners if other is not listener)
-                log.exception("The trace listener %r raised and was dropped. Responses are not affected.", listener)
+                self._drop(listener)
+
+    def _drop(self, listener: Listener) -> None:
+        self._listeners = tuple(other for other in self._listeners if other is not listener)
+        self._watchers = tuple(other for other in self._watchers if other is not listener)
+        log.exception("The trace listener %r raised and was dropped. Responses are not affected.", listener)
 
 
 class Recording:
@@ -61,15 +84,31 @@ class Recording:
     was seen to leave. The first verdict given with :meth:`judge` stays, whatever :meth:`end` says later.
     """
 
-    __slots__ = ("_ask", "_listeners", "_verdict", "exhausted_at", "gone", "recorder")
+    __slots__ = ("_asked", "_listeners", "_read", "_verdict", "exhausted_at", "gone", "method", "recorder", "target")
 
-    def __init__(self, recorder: Recorder, ask: Callable[[], Request], listeners: Listeners) -> None:
+    def __init__(
+        self,
+        recorder: Recorder,
+        method: str,
+        target: str,
+        asked: Any,
+        read: Callable[[Any], tuple[str, Headers]],
+        listeners: Listeners,
+    ) -> None:
+        # ``read`` gets version and fields out of ``asked`` (environ, scope) at the end: a live stream keeps no copy.
+        self.method, self.target, self._asked, self._read = method, target, asked, read
         self.recorder = recorder
         self.exhausted_at: float | None = None
         self.gone = False
         self._verdict: tuple[Outcome, str | None, str | None] | None = None
-        self._ask: Callable[[], Request] = ask
         self._listeners: Listeners | None = listeners
+        if listeners._watchers:
+            listeners.opened(self)
+
+    @property
+    def asked(self) -> Any:
+        """The environ or scope of the request."""
+        return self._asked
 
     @property
     def told(self) -> bool:
@@ -95,9 +134,10 @@ class Recording:
         if listeners is None:
             return
         outcome, by, reason = self._verdict or (outcome, by, reason)
-        self.recorder.request = self._ask()
+        version, headers = self._read(self._asked)
+        self.recorder.request = Request(self.method, self.target, version, redacted(headers))
         now = at or self.exhausted_at or clock()
-        listeners.tell(self.recorder.ended(outcome, now, by=by, reason=reason))
+        listeners.tell(self, self.recorder.ended(outcome, now, by=by, reason=reason))
 
     def __del__(self) -> None:
         if self._listeners is not None:

@@ -17,14 +17,17 @@ How a stream ended, in this order:
 
 from __future__ import annotations
 
+import os
 from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import quote
 
-from ._telling import Listener, Listeners, Recording, clock, redacted, stopped
+from ._telling import UNREAD, Listener, Listeners, Recording, clock, stopped
 from ._via import Route
-from .sansio.recorder import FOLD_AT, Recorder
+from .sansio.http import Headers
+from .sansio.recorder import Recorder
 from .sansio.trace import Outcome, Request
 
 if TYPE_CHECKING:
@@ -81,11 +84,10 @@ class StreamMiddleware:
         return await through(self._route, app, scope, receive, send, _request(scope), recording)
 
     def _recording(self, scope: Scope) -> Recording:
-        request = Request(scope.get("method", "GET"))
-        recorder = Recorder(request, clock(), keep_chunks=self._keep_chunks)
-        # The fields are decoded at the end, from what the scope was: a live stream need not keep a copy of them.
-        parts = (request.method, scope.get("raw_path"), scope.get("path", "/"), scope.get("query_string", b""))
-        return Recording(recorder, partial(_ask, parts, scope), self._listeners)
+        recorder = Recorder(UNREAD, clock(), keep_chunks=self._keep_chunks)
+        return Recording(
+            recorder, scope.get("method", "GET"), _target(scope), scope, _version_and_fields, self._listeners
+        )
 
     async def _recorded(self, recording: Recording, scope: Scope, receive: Receive, send: Send) -> Any:
         watched = _Watched(recording, receive, send)
@@ -129,7 +131,7 @@ class _Watched:
     def sender(self) -> Send:
         """The ``send`` for the app."""
         recorder, inner, other = self._recording.recorder, self._send, self._other
-        marks, fold, keeps = recorder.marks, recorder.fold, recorder.keeps
+        count, start, keeps = recorder.count, recorder.started_at, recorder.keeps
 
         async def send(message: Message) -> None:
             if keeps or message.get("type") != "http.response.body" or not message.get("more_body", False):
@@ -141,10 +143,7 @@ class _Watched:
             except BaseException as error:
                 self._refused(error, produced, size, None)
                 raise
-            nonlocal marks
-            marks += (produced, size, clock())
-            if len(marks) >= FOLD_AT:
-                fold()
+            count(produced - start, size, clock() - start)
             return None
 
         return send
@@ -235,8 +234,6 @@ def _text(value: bytes | str) -> str:
 
 
 def _path_size(path: Any) -> int:
-    import os
-
     try:
         return os.stat(path).st_size
     except (OSError, TypeError):
@@ -247,17 +244,17 @@ def _fields(scope: Scope) -> tuple[tuple[str, str], ...]:
     return tuple((_text(name), _text(value)) for name, value in scope.get("headers", ()))
 
 
-def _ask(parts: tuple[str, bytes | None, str, bytes], scope: Scope) -> Request:
-    method, raw_path, path, query = parts
-    if raw_path is None:
-        from urllib.parse import quote
+def _target(scope: Scope) -> str:
+    path = scope.get("raw_path")
+    if path is None:
+        path = quote(scope.get("path", "/"), "/:;=@!$&'()*+,~").encode()
+    query = scope.get("query_string", b"")
+    return _text(path + b"?" + query if query else path)
 
-        raw_path = quote(path, "/:;=@!$&'()*+,~").encode()
-    target = _text(raw_path + (b"?" + query if query else b""))
-    return Request(method, target, scope.get("http_version", "1.1"), redacted(_fields(scope)))
+
+def _version_and_fields(scope: Scope) -> tuple[str, Headers]:
+    return scope.get("http_version", "1.1"), _fields(scope)
 
 
 def _request(scope: Scope) -> Request:
-    parts = (scope.get("method", "GET"), scope.get("raw_path"), scope.get("path", "/"), scope.get("query_string", b""))
-    request = _ask(parts, scope)
-    return Request(request.method, request.target, request.http_version, _fields(scope))
+    return Request(scope.get("method", "GET"), _target(scope), *_version_and_fields(scope))

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from ._bodies import recorded
-from ._telling import Listener, Listeners, Recording, clock, redacted, stopped
+from ._telling import UNREAD, Listener, Listeners, Recording, clock, stopped
 from ._via import Route
+from .sansio.http import Headers
 from .sansio.recorder import Recorder
 from .sansio.trace import Outcome, Request
 
@@ -68,12 +70,10 @@ class StreamMiddleware:
         return through(self._route, app, environ, start_response, _request(environ), server, recording)
 
     def _recording(self, environ: WSGIEnvironment) -> Recording:
-        request = Request(environ.get("REQUEST_METHOD", "GET"), _target(environ))
-        recorder = Recorder(
-            request, clock(), keep_chunks=self._keep_chunks, server=server_of(environ.get("SERVER_SOFTWARE"))
-        )
-        # The header fields are put together at the end: a live stream need not keep a copy of them.
-        return Recording(recorder, partial(_complete, request, environ), self._listeners)
+        server = server_of(environ.get("SERVER_SOFTWARE"))
+        recorder = Recorder(UNREAD, clock(), keep_chunks=self._keep_chunks, server=server)
+        method = environ.get("REQUEST_METHOD", "GET")
+        return Recording(recorder, method, _target(environ), environ, _version_and_fields, self._listeners)
 
     def _recorded(
         self, recording: Recording, environ: WSGIEnvironment, start_response: StartResponse
@@ -130,8 +130,6 @@ def _target(environ: WSGIEnvironment) -> str:
     for key in ("REQUEST_URI", "RAW_URI"):
         if isinstance(raw := environ.get(key), str):
             return raw
-    from urllib.parse import quote
-
     path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
     query = environ.get("QUERY_STRING", "")
     return (quote(path.encode("latin-1", "replace"), "/:;=@!$&'()*+,~") or "/") + (f"?{query}" if query else "")
@@ -145,11 +143,9 @@ def _fields(environ: WSGIEnvironment) -> Iterable[tuple[str, str]]:
             yield key.replace("_", "-").title(), value
 
 
+def _version_and_fields(environ: WSGIEnvironment) -> tuple[str, Headers]:
+    return _VERSIONS.get(environ.get("SERVER_PROTOCOL", ""), "1.1"), tuple(_fields(environ))
+
+
 def _request(environ: WSGIEnvironment) -> Request:
-    version = _VERSIONS.get(environ.get("SERVER_PROTOCOL", ""), "1.1")
-    return Request(environ.get("REQUEST_METHOD", "GET"), _target(environ), version, tuple(_fields(environ)))
-
-
-def _complete(request: Request, environ: WSGIEnvironment) -> Request:
-    version = _VERSIONS.get(environ.get("SERVER_PROTOCOL", ""), "1.1")
-    return Request(request.method, request.target, version, redacted(tuple(_fields(environ))))
+    return Request(environ.get("REQUEST_METHOD", "GET"), _target(environ), *_version_and_fields(environ))

@@ -10,6 +10,7 @@ cheapest thing that CPython does, and adding up can wait.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 
 from .figures import Figures, Tally
@@ -61,6 +62,11 @@ class Recorder:
         return self._head
 
     @property
+    def count(self) -> Callable[[float, int, float | None], None]:
+        """Count one chunk on the hot path: produced and accepted in seconds since ``started_at``, and its bytes."""
+        return self._tally.add
+
+    @property
     def keeps(self) -> bool:
         """Must the adapter hand over every chunk with its bytes (:meth:`chunk`)?"""
         return self._keep is None or self._keep > 0
@@ -78,7 +84,7 @@ class Recorder:
 
         ``head_size`` is its true size in bytes when ``headers`` do not tell it (values were left out).
         """
-        if self.phase in (Phase.IDLE, Phase.PROPOSED):
+        if self.phase in (Phase.IDLE, Phase.PROPOSED) and not self._tally.chunks:
             self.phase = Phase.PROPOSED
             self._head = Response(status, headers, now - self.started_at, head_size, framing)
 
