@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from importlib.resources import files
@@ -18,6 +18,7 @@ from typing import Any
 from ..sansio.errors import ConfigurationError
 from ..sansio.hop import HopPlan, Rule
 from ..sansio.stages import STAGES
+from ..sansio.stages.page import Page
 from .options import Option, Value, matches
 
 GRADES = ("measured", "source", "documented", "reported")
@@ -48,6 +49,7 @@ class Profile:
     facts: tuple[Fact, ...]
     stages: tuple[Mapping[str, Any], ...]
     adds_request: tuple[tuple[str, str], ...] = ()
+    pages: tuple[Mapping[str, Any], ...] = ()
 
     def settle(self, given: Mapping[str, str]) -> Mapping[str, Value]:
         """Every option's value, the ``given`` texts and else the defaults. Raises ConfigurationError."""
@@ -66,8 +68,9 @@ class Profile:
     def plan(self, given: Mapping[str, str] = MappingProxyType({})) -> HopPlan:
         """What this hop does with these option texts. Raises ConfigurationError."""
         values = self.settle(given)
+        pages = _pages(self.pages, values)
         rules = tuple(
-            _rule(entry, values, self.name) for entry in self.stages if matches(entry.get("if", {}), values)
+            _rule(entry, values, self.name, pages) for entry in self.stages if matches(entry.get("if", {}), values)
         )
         label = self.name + (":" + ",".join(f"{key}={text}" for key, text in given.items()) if given else "")
         asks: Any = _fill(self.asks, values)
@@ -121,11 +124,17 @@ def _profile(data: Mapping[str, Any]) -> Profile:
         facts=facts,
         stages=stages,
         adds_request=adds,
+        pages=tuple(data.get("pages", ())),
     )
     defaults = profile.settle({})
+    pages = _pages(profile.pages, defaults)
     for entry in stages:
-        _rule(entry, defaults, profile.name)
+        _rule(entry, defaults, profile.name, pages)
     return profile
+
+
+def _pages(entries: Sequence[Mapping[str, Any]], values: Mapping[str, Value]) -> tuple[Page, ...]:
+    return tuple(Page(entry["status"], entry["size"], _frozen(_fill(entry["headers"], values))) for entry in entries)
 
 
 def _grade(text: str) -> str:
@@ -134,7 +143,7 @@ def _grade(text: str) -> str:
     return text
 
 
-def _rule(entry: Mapping[str, Any], values: Mapping[str, Value], profile: str) -> Rule:
+def _rule(entry: Mapping[str, Any], values: Mapping[str, Value], profile: str, pages: tuple[Page, ...]) -> Rule:
     use = entry["use"]
     if use not in STAGES:
         raise ValueError(f"stage {use!r} is not one of {', '.join(STAGES)}")
@@ -145,6 +154,8 @@ def _rule(entry: Mapping[str, Any], values: Mapping[str, Value], profile: str) -
         raise ValueError(f"stage {use!r} has no setting {unknown[0]!r}, only {', '.join(sorted(known))}")
     if "name" in known:
         given.setdefault("name", profile)
+    if "pages" in known:
+        given.setdefault("pages", pages)
     return Rule(
         kind(**given),
         _patterns(entry.get("when", {})),
@@ -155,9 +166,7 @@ def _rule(entry: Mapping[str, Any], values: Mapping[str, Value], profile: str) -
 
 
 def _patterns(condition: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    return {
-        key: tuple(value) if isinstance(value, list) else (value,) for key, value in condition.items()
-    }
+    return {key: tuple(value) if isinstance(value, list) else (value,) for key, value in condition.items()}
 
 
 def _fill(value: Any, values: Mapping[str, Value]) -> Any:
@@ -173,7 +182,9 @@ def _fill(value: Any, values: Mapping[str, Value]) -> Any:
     if value.startswith("{") and value.endswith("}") and value[1:-1] in values:
         return values[value[1:-1]]
     for name, option in values.items():
-        shown = " ".join(option) if isinstance(option, tuple) else f"{option:g}" if isinstance(option, float) else option
+        shown = (
+            " ".join(option) if isinstance(option, tuple) else f"{option:g}" if isinstance(option, float) else option
+        )
         value = value.replace("{" + name + "}", str(shown))
     return value
 

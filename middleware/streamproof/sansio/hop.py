@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from typing import Literal
 
 from .http import header, media_type
-from .machine import Event, Events, Head, Row, Stage, StageSettings
+from .machine import Cut, Event, Events, Head, Row, Stage, StageSettings
 from .trace import Request
 
 Ask = Literal["1.0", "1.1", "same"]
@@ -104,13 +104,20 @@ class Hop(Stage):
             self.transparent = not self._row.machines
         else:
             out = self._row.receive(event, now)
+            if type(event) is Cut:
+                out = _outside(out)
         self.deadline = self._row.deadline
         return out
 
     def wake(self, now: float) -> Events:
-        out = self._row.wake(now)
+        out = _outside(self._row.wake(now))
         self.deadline = self._row.deadline
         return out
+
+
+def _outside(events: Events) -> Events:
+    """``events`` as the next hop sees them: what is this hop's own doing is there an upstream's death."""
+    return [event._replace(own=False, discard=False) if type(event) is Cut else event for event in events]
 
 
 class Chain:

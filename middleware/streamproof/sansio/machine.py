@@ -23,17 +23,21 @@ from .trace import How, Request
 
 
 class Head(NamedTuple):
-    """The response head as it is on the wire of this leg: ``size`` counts its bytes there."""
+    """The response head as it is on the wire of this leg: ``size`` counts its bytes there.
+
+    ``own``: the hop answers itself, so its header rules have had their say.
+    """
 
     status: int
     headers: Headers
     framing: Framing
     size: int
+    own: bool = False
 
     def replace(self, headers: Headers, *, status: int | None = None, framing: Framing | None = None) -> Head:
         """This head with other fields, its size counted again."""
         code = self.status if status is None else status
-        return Head(code, headers, framing or self.framing, head_size(code, headers))
+        return Head(code, headers, framing or self.framing, head_size(code, headers), self.own)
 
 
 class Data(NamedTuple):
@@ -58,12 +62,14 @@ class End(NamedTuple):
 class Cut(NamedTuple):
     """The response ended before it was complete: by FIN or RST, by whom and why.
 
-    ``discard`` says that bytes withheld further down are lost with it (a hop's own time-out does that in nginx).
+    ``own``: this hop did it, so it's no abort of its upstream. ``discard`` says that bytes withheld further down in
+    the hop are lost with it (a time-out does that in nginx). Neither leaves the hop.
     """
 
     how: How = "fin"
     by: str | None = None
     reason: str | None = None
+    own: bool = False
     discard: bool = False
 
 
@@ -183,7 +189,7 @@ class Row:
     def wake(self, now: float) -> Events:
         """Wake every machine whose deadline has come, upstream first."""
         out: list[Event] = []
-        for index, machine in enumerate(tuple(self._machines)):
+        for machine in tuple(self._machines):
             if machine.deadline is not None and machine.deadline <= now and machine in self._machines:
                 out += self._push(self._machines.index(machine) + 1, machine.wake(now), now)
         return out

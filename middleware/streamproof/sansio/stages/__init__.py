@@ -11,10 +11,12 @@ from .abort import Abort
 from .blocks import Blocks
 from .coalesce import Coalesce
 from .compress import Compress
+from .first_read import FirstRead
+from .go_writer import GoWriter
 from .head_hold import HeadHold
 from .headers import HeaderRules
 from .hold_back import HoldBack
-from .interval import Interval
+from .inflate import Inflate
 from .limits import Limits
 from .reframe import Reframe
 from .size_limit import SizeLimit
@@ -27,10 +29,12 @@ STAGES: dict[str, type[StageSettings]] = {
     "blocks": Blocks,
     "coalesce": Coalesce,
     "compress": Compress,
+    "first_read": FirstRead,
+    "go_writer": GoWriter,
     "head_hold": HeadHold,
     "headers": HeaderRules,
     "hold_back": HoldBack,
-    "interval": Interval,
+    "inflate": Inflate,
     "limits": Limits,
     "reframe": Reframe,
     "size_limit": SizeLimit,

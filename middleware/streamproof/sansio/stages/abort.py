@@ -1,7 +1,8 @@
 """What the death of the upstream turns into.
 
 Knows that a hop may pass an unclean end on (``truncate``, ``reset``), hide it behind a clean one (``complete``), break
-the framing on purpose (``malformed``), or answer itself when no head had come (``status``).
+the framing on purpose (``malformed``), close the reader's connection only later, or answer itself when no head had
+come. Does not know what the hop does with bytes that it still holds: that is the holding stage's.
 """
 
 from __future__ import annotations
@@ -10,15 +11,17 @@ from dataclasses import dataclass
 
 from ..machine import Cut, End, Events, Head, Stage
 from ..trace import Request
-from .whole import respond
+from .page import Page, respond
 
 
 @dataclass(frozen=True, slots=True)
 class Abort:
     """What becomes of a cut, by framing of the upstream's answer and by how it died.
 
-    Values: ``truncate``, ``complete``, ``reset``, ``malformed``. A close-delimited answer that ends by FIN is no abort.
-    ``status``: the hop's answer when the upstream died before a head.
+    Values: ``truncate``, ``complete``, ``reset``, ``malformed``. A close-delimited answer that ends by FIN is no abort
+    (RFC 9112 section 8). ``status``: the hop's answer when the upstream died before a head; 0: it closes without one.
+    ``linger``: seconds until the reader's connection is closed, after the ends that ``linger_after`` names
+    (``length_fin`` …; empty for all).
     """
 
     chunked_fin: str = "truncate"
@@ -27,6 +30,14 @@ class Abort:
     length_rst: str = "truncate"
     close_rst: str = "truncate"
     status: int = 502
+    linger: float = 0.0
+    linger_after: tuple[str, ...] = ()
+    pages: tuple[Page, ...] = ()
+
+    @property
+    def timed(self) -> bool:
+        """Does it ever set a deadline?"""
+        return self.linger > 0
 
     def start(self, request: Request, now: float) -> Stage:
         """The rule for one response."""
@@ -37,19 +48,31 @@ class _Abort(Stage):
     def __init__(self, settings: Abort) -> None:
         self._settings = settings
         self._framing: str | None = None
+        self._late: Cut | None = None
 
     def head(self, event: Head, now: float) -> Events:
         self._framing = event.framing
         return (event,)
 
     def cut(self, event: Cut, now: float) -> Events:
-        if event.by is not None and event.discard:
+        settings = self._settings
+        if event.own:
             return (event,)
         if self._framing is None:
-            return respond(self._settings.status)
-        turned = getattr(self._settings, f"{self._framing}_{event.how}", "truncate")
+            return respond(settings.status, settings.pages) if settings.status else (event,)
+        death = f"{self._framing}_{event.how}"
+        turned = "complete" if death == "close_fin" else getattr(settings, death)
         if turned == "complete":
             return (End(),)
         if turned == "malformed":
-            return (event._replace(how="fin", reason=event.reason or "malformed chunk"),)
-        return (event._replace(how="rst" if turned == "reset" else "fin"),)
+            left = event._replace(how="fin", reason=event.reason or "malformed chunk")
+        else:
+            left = event._replace(how="rst" if turned == "reset" else "fin")
+        if settings.linger and (not settings.linger_after or death in settings.linger_after):
+            self._late, self.deadline = left, now + settings.linger
+            return ()
+        return (left,)
+
+    def wake(self, now: float) -> Events:
+        late, self._late, self.deadline = self._late, None, None
+        return () if late is None else (late,)

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from ..http import content_length
 from ..machine import Cut, Data, End, Event, Events, Head, Stage
 from ..trace import Request
-from .whole import respond
+from .page import Page, respond
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ class Blocks:
 
     ``between`` and ``inside`` are bytes, as in the rule above; None for both: chunked bodies wait for full buffers
     too. ``on_reset`` is what happens to a partly filled buffer when the upstream resets: ``discard`` or ``deliver``.
+    A head that does not fit into ``first`` is answered with ``status``.
     """
 
     size: int
@@ -38,6 +39,8 @@ class Blocks:
     between: int | None = None
     inside: int | None = None
     on_reset: str = "discard"
+    status: int = 502
+    pages: tuple[Page, ...] = ()
 
     def start(self, request: Request, now: float) -> Stage:
         """The buffers of one response."""
@@ -50,6 +53,7 @@ class _Blocks(Stage):
         self._between = math.inf if settings.between is None else settings.between
         self._inside = math.inf if settings.inside is None else settings.inside
         self._head: Head | None = None
+        self._over = False
         self._pieces: list[bytes | memoryview] = []
         self._fill = 0  # wire bytes in the open buffer
         self._room = settings.size
@@ -60,11 +64,15 @@ class _Blocks(Stage):
     def held(self) -> int:
         return sum(map(len, self._pieces))
 
+    def receive(self, event: Event, now: float) -> Events:
+        return () if self._over else super().receive(event, now)
+
     def head(self, event: Head, now: float) -> Events:
         if self._settings.first:
             self._room = self._settings.first - event.size
             if self._room <= 0:
-                return respond(502)  # "upstream sent too big header while reading response header from upstream"
+                self._over = True  # "upstream sent too big header while reading response header from upstream"
+                return respond(self._settings.status, self._settings.pages)
         self._head = event
         if event.framing == "chunked":
             self._shortest = self._between

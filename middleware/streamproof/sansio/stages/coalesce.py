@@ -3,7 +3,11 @@
 Knows one rule: fewer than ``size`` wire bytes wait until ``delay`` seconds after the first of them, the end of the
 message, or until ``size`` are there; then everything leaves. That is what Linux does with a partial segment that was
 sent with MSG_MORE (tcp(7), TCP_CORK: "200 millisecond ceiling"), which HAProxy uses while more is expected
-(haproxy src/stconn.c, option http-no-delay in its configuration manual).
+(haproxy src/stconn.c, option http-no-delay in its configuration manual). A segment is never longer than half of the
+widest window that the reader has offered (Linux net/ipv4/tcp_output.c, tcp_bound_to_half_wnd()); where that is the
+smaller one, as on loopback, it grows while the reader's window opens.
+
+Leaves out that the ACK of a full segment releases its tail: it does so at once unless the ACK is delayed (40 ms).
 """
 
 from __future__ import annotations
@@ -18,12 +22,13 @@ from ..wire import WireQueue
 
 @dataclass(frozen=True, slots=True)
 class Coalesce:
-    """``size`` in wire bytes, ``delay`` in seconds."""
+    """``size`` in wire bytes, ``delay`` in seconds; ``grows``: the sizes after the first, second … full segment."""
 
     timed: ClassVar[bool] = True
 
     size: int
     delay: float
+    grows: tuple[int, ...] = ()
 
     def start(self, request: Request, now: float) -> Stage:
         """The queue of one response."""
@@ -33,6 +38,8 @@ class Coalesce:
 class _Coalesce(Stage):
     def __init__(self, settings: Coalesce) -> None:
         self._settings = settings
+        self._size = settings.size
+        self._later = list(reversed(settings.grows))
         self._queue = WireQueue()
 
     @property
@@ -47,7 +54,9 @@ class _Coalesce(Stage):
 
     def _put(self, event: Head | Data, now: float) -> Events:
         self._queue.put(event)
-        if self._queue.size >= self._settings.size:
+        if self._queue.size >= self._size:
+            if self._later:
+                self._size = self._later.pop()
             return self.wake(now)
         if self.deadline is None:
             self.deadline = now + self._settings.delay

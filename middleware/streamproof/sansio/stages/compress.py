@@ -1,11 +1,8 @@
-"""Compression with real zlib: which responses are eligible, and when compressed bytes come out.
+"""Compression: which responses are eligible, and what their head then says.
 
-Knows the eligibility rules that products share, and three habits: flush every piece (``sync``), never flush and hand
-over full output blocks (``none``), or never flush and hand over whatever zlib gives (``none`` with ``block`` 0).
-Does not know other codings: a product that would choose one of them is emulated with gzip, and its profile says so.
-
-The rule for no flush: zlib returns bytes when a deflate block closes, which for text is tens of kilobytes of input;
-of those only full ``block`` bytes leave before the end. Source: nginx src/http/modules/ngx_http_gzip_filter_module.c.
+Knows the eligibility rules that products share. When bytes come out is the packer's (``packers.py``, ``slz.py``), and
+they are real deflate streams. Does not know other codings: a product that would choose one of them is emulated with
+gzip, and its profile says so.
 """
 
 from __future__ import annotations
@@ -14,30 +11,45 @@ import zlib
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from ..http import accepts, content_length, header, media_type, tokens, without
+from ..http import Headers, accepts, content_length, has_body, header, media_type, tokens, without
 from ..machine import Cut, Data, End, Event, Events, Head, Stage
 from ..trace import Request
+from .packers import Flushed, InputBlocks, Packer, Segments, Unflushed
+from .slz import Slz
 
 GZIP = 16  # added to the window bits it makes zlib write a gzip header (zlib.h, deflateInit2)
 
 
 @dataclass(frozen=True, slots=True)
 class Compress:
-    """Eligibility and flushing of one compressor.
+    """Eligibility and habits of one compressor.
+
+    ``engine``: ``zlib`` or ``slz``; for zlib ``level``, ``window`` bits and ``memory`` level, and ``shrink``: a known
+    length makes the last two smaller, as nginx does. ``flush``: ``sync`` after each piece, or ``none``; then ``block``,
+    or ``input_block`` and ``lag``, or ``segment`` choose the packer (bytes). ``read``: bytes of one read of input.
 
     ``types``: media types, globs allowed, empty for all. ``min_length`` in bytes counts only where the length is known;
-    ``min_first`` in bytes is the smallest first write that is compressed at all. ``statuses``: empty for all.
-    ``versions``: HTTP versions of the request, empty for all. ``framings``: of the upstream response, empty for all.
+    ``min_first`` in bytes, where it is not, is the smallest first piece that is compressed at all (the head waits for
+    it). ``statuses``, ``versions`` (HTTP, of the request), ``framings`` (of the upstream response): empty for all.
     ``via``: requests that carry Via are compressed too. ``no_transform``: Cache-Control no-transform forbids it.
-    ``lag``: bytes of each flushed piece that stay in the compressor until the next one.
-    ``shrink``: a known length makes window and memory level smaller, as nginx does.
+    ``for_all``: for readers that don't accept gzip too.
+
+    ``head_first``: the head does not wait for the first output. ``vary``: a compressed response says Vary:
+    Accept-Encoding; ``vary_always``: each response of a listed type does. ``adds``: further fields. ``lower``: names in
+    lower case.
     """
 
+    engine: str = "zlib"
     level: int = 6
     window: int = 15
     memory: int = 8
-    block: int = 0
+    shrink: bool = False
     flush: str = "none"
+    block: int = 0
+    input_block: int = 0
+    lag: int = 0
+    segment: int = 0
+    read: int = 32768
     types: tuple[str, ...] = ()
     min_length: int = 0
     min_first: int = 0
@@ -46,15 +58,72 @@ class Compress:
     framings: tuple[str, ...] = ()
     via: bool = True
     no_transform: bool = False
+    for_all: bool = False
     vary: bool = False
     vary_always: bool = False
     head_first: bool = False
-    shrink: bool = False
-    lag: int = 0
+    lower: bool = False
+    adds: Headers = ()
 
     def start(self, request: Request, now: float) -> Stage:
         """The compressor of one response."""
         return _Compress(self, request)
+
+    def listed(self, head: Head) -> bool:
+        """Is the type one that this compressor takes?"""
+        return not self.types or any(fnmatchcase(media_type(head.headers), pattern) for pattern in self.types)
+
+    def negotiable(self, head: Head) -> bool:
+        """Could a response like this one be compressed for another reader?"""
+        forbidden = self.no_transform and "no-transform" in tokens(head.headers, "cache-control")
+        return self.listed(head) and not forbidden and not head.own
+
+    def eligible(self, request: Request, head: Head) -> bool:
+        """Is this response compressed, as far as the heads tell?"""
+        length = content_length(head.headers)
+        return (
+            (self.for_all or accepts(request.headers, "gzip"))
+            and has_body(request.method, head.status)
+            and self.negotiable(head)
+            and (not self.statuses or head.status in self.statuses)
+            and (not self.versions or request.http_version in self.versions)
+            and (not self.framings or head.framing in self.framings)
+            and (self.via or header(request.headers, "via") is None)
+            and header(head.headers, "content-encoding") is None
+            and (length is None or length >= self.min_length)
+        )
+
+    def packer(self, length: int | None) -> Packer:
+        """The compressor that this product sets up for a body of ``length`` bytes."""
+        if self.engine == "slz":
+            return Slz(self.read)
+        window, memory = self.window, self.memory
+        if self.shrink and length:
+            while length < (1 << (window - 1)) - 262 and window > 9:
+                window, memory = window - 1, max(memory - 1, 1)
+        deflate = zlib.compressobj(self.level, zlib.DEFLATED, window + GZIP, memory)
+        if self.flush == "sync":
+            return Flushed(deflate)
+        if self.input_block:
+            return InputBlocks(deflate, self.input_block, self.lag)
+        return Segments(deflate, self.segment, self.read) if self.segment else Unflushed(deflate, self.block)
+
+    def compressed(self, head: Head, old_reader: bool) -> Head:
+        """The head of the compressed response."""
+        headers = without(head.headers, "content-length", "accept-ranges")
+        headers = tuple(
+            (name, f"W/{tag}" if name.lower() == "etag" and tag[:2] != "W/" else tag) for name, tag in headers
+        )
+        coding = "content-encoding" if self.lower else "Content-Encoding"
+        framing = ("close" if old_reader else "chunked") if head.framing == "length" else head.framing
+        marked = head.replace((*headers, (coding, "gzip"), *self.adds), framing=framing)
+        return self.marked(marked) if self.vary else marked
+
+    def marked(self, head: Head) -> Head:
+        """``head`` with Vary: Accept-Encoding."""
+        if "accept-encoding" in tokens(head.headers, "vary"):
+            return head
+        return head.replace((*head.headers, ("vary", "accept-encoding") if self.lower else ("Vary", "Accept-Encoding")))
 
 
 class _Compress(Stage):
@@ -62,8 +131,7 @@ class _Compress(Stage):
         self._settings, self._request = settings, request
         self._head: Head | None = None
         self._deciding = False
-        self._deflate: zlib._Compress | None = None
-        self._out = bytearray()
+        self._packer: Packer | None = None
         self._in = 0  # body bytes taken in since the last byte left
 
     @property
@@ -72,101 +140,52 @@ class _Compress(Stage):
 
     def head(self, event: Head, now: float) -> Events:
         settings = self._settings
-        if not self._eligible(event):
+        if not settings.eligible(self._request, event):
             self.transparent = True
-            return (self._marked(event) if settings.vary_always and self._listed(event) else event,)
+            return (settings.marked(event) if settings.vary_always and settings.negotiable(event) else event,)
         if settings.min_first:
             self._head, self._deciding = event, True
             return ()
         return self._begin(event)
 
     def _begin(self, event: Head) -> Events:
-        settings, length = self._settings, content_length(event.headers)
-        window, memory = settings.window, settings.memory
-        if settings.shrink and length:
-            while length < (1 << (window - 1)) - 262 and window > 9:
-                window, memory = window - 1, max(memory - 1, 1)
-        self._deflate = zlib.compressobj(settings.level, zlib.DEFLATED, window + GZIP, memory)
-        headers = without(event.headers, "content-length", "accept-ranges")
-        headers = tuple((name, f"W/{tag}" if name.lower() == "etag" and tag[:2] != "W/" else tag) for name, tag in headers)
-        head = event.replace((*headers, ("Content-Encoding", "gzip")))
-        if head.framing == "length":
-            head = head._replace(framing="close" if self._request.http_version == "1.0" else "chunked")
-        head = self._marked(head) if settings.vary else head
-        if settings.head_first:
+        self._packer = self._settings.packer(content_length(event.headers))
+        head = self._settings.compressed(event, self._request.http_version == "1.0")
+        if self._settings.head_first:
             return (head,)
         self._head = head
         return ()
 
-    def _listed(self, head: Head) -> bool:
-        types = self._settings.types
-        return not types or any(fnmatchcase(media_type(head.headers), pattern) for pattern in types)
-
-    def _eligible(self, head: Head) -> bool:
-        settings, request = self._settings, self._request
-        length = content_length(head.headers)
-        return (
-            accepts(request.headers, "gzip")
-            and request.method != "HEAD"
-            and self._listed(head)
-            and (not settings.statuses or head.status in settings.statuses)
-            and (not settings.versions or request.http_version in settings.versions)
-            and (not settings.framings or head.framing in settings.framings)
-            and (settings.via or header(request.headers, "via") is None)
-            and header(head.headers, "content-encoding") is None
-            and not (settings.no_transform and "no-transform" in tokens(head.headers, "cache-control"))
-            and (length is None or length >= settings.min_length)
-            and head.status not in (204, 304)
-        )
-
-    def _marked(self, head: Head) -> Head:
-        if "accept-encoding" in tokens(head.headers, "vary"):
-            return head
-        return head.replace((*head.headers, ("Vary", "Accept-Encoding")))
-
     def data(self, event: Data, now: float) -> Events:
         if self._deciding:
             return self._decide(event, now)
-        deflate = self._deflate
-        if deflate is None:
+        if self._packer is None:
             return (event,)
-        settings = self._settings
         self._in += len(event.data)
-        self._out += deflate.compress(event.data)
-        if settings.flush == "sync":
-            self._out += deflate.flush(zlib.Z_SYNC_FLUSH)
-            return self._leave(max(len(self._out) - settings.lag, 0))
-        size = len(self._out)
-        return self._leave(size - size % settings.block if settings.block else size)
+        return self._leave(self._packer.feed(event.data))
 
     def _decide(self, event: Data, now: float) -> Events:
-        """The first write is here: is it long enough to be compressed?"""
-        assert self._head is not None
+        """The first piece is here: is it long enough to be compressed?"""
         head, self._head, self._deciding = self._head, None, False
-        if len(event.data) < self._settings.min_first:
+        assert head is not None
+        if head.framing != "length" and len(event.data) < self._settings.min_first:
             return (head, event)
         return [*self._begin(head), *self.data(event, now)]
 
-    def _leave(self, count: int) -> Events:
-        if not count:
+    def _leave(self, data: bytes) -> Events:
+        if not data:
             return ()
-        data = bytes(self._out[:count])
-        del self._out[:count]
         self._in = 0
-        out: list[Event] = [] if self._head is None else [self._head]
-        self._head = None
-        return [*out, Data(data)]
+        return [*self._waiting(), Data(data)]
+
+    def _waiting(self) -> list[Event]:
+        head, self._head, self._deciding = self._head, None, False
+        return [] if head is None else [head]
 
     def end(self, event: End, now: float) -> Events:
-        if self._deciding:
-            assert self._head is not None
-            self._deciding = False
-            return (self._head, event)
-        if self._deflate is None:
-            return (event,)
-        self._out += self._deflate.flush(zlib.Z_FINISH)
-        return [*self._leave(len(self._out)), event]
+        packer, self._packer = self._packer, None
+        return [*(self._waiting() if packer is None else self._leave(packer.finish())), event]
 
     def cut(self, event: Cut, now: float) -> Events:
-        head, self._head = self._head, None
-        return (event,) if head is None else (head, event)
+        self._packer, self._in = None, 0
+        return [*self._waiting(), event]

@@ -7,11 +7,10 @@ loss. Stands first in a hop, because it watches what the upstream sends, not wha
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from ..machine import Cut, Data, End, Event, Events, Head, Stage
 from ..trace import Request
-from .whole import respond
+from .page import Page, respond
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +18,10 @@ class Limits:
     """``first_byte``, ``idle`` and ``total`` in seconds, 0 for none.
 
     ``first_byte`` runs until the head came, ``idle`` between two reads once it has, ``total`` over everything.
-    ``status`` is answered when the head had not come. ``after`` is what a limit does once it had: ``cut``, or ``end``
-    for a clean end. ``pending`` says whether bytes that the hop withholds are then a ``discard`` or still a ``deliver``.
+    ``status`` is answered when the head had not come; 0: the connection is closed without an answer. ``after`` is what
+    a limit does once it had: ``cut``, or ``end`` for a clean end. ``pending`` says whether bytes that the hop withholds
+    are then a ``discard`` or still a ``deliver``.
     """
-
-    timed: ClassVar[bool] = True
 
     first_byte: float = 0.0
     idle: float = 0.0
@@ -32,6 +30,12 @@ class Limits:
     after: str = "cut"
     pending: str = "deliver"
     name: str = "hop"
+    pages: tuple[Page, ...] = ()
+
+    @property
+    def timed(self) -> bool:
+        """Does it ever set a deadline?"""
+        return bool(self.first_byte or self.idle or self.total)
 
     def start(self, request: Request, now: float) -> Stage:
         """The clocks of one response; the request left at ``now``."""
@@ -42,31 +46,28 @@ class _Limits(Stage):
     def __init__(self, settings: Limits, now: float) -> None:
         self._settings = settings
         self._total = now + settings.total if settings.total else None
-        self._first = now + settings.first_byte if settings.first_byte else None
         self._head_seen = self._over = False
-        self.deadline = self._earliest(self._first)
+        self.deadline = self._earliest(now + settings.first_byte if settings.first_byte else None)
 
     def _earliest(self, other: float | None) -> float | None:
         if other is None or (self._total is not None and self._total < other):
             return self._total
         return other
 
-    def _heard(self, now: float) -> None:
-        idle = self._settings.idle
-        self.deadline = self._earliest(now + idle if idle else None)
-
     def head(self, event: Head, now: float) -> Events:
         if self._over:
             return ()
         self._head_seen = True
-        self._heard(now)
+        idle = self._settings.idle
+        self.deadline = self._earliest(now + idle if idle else None)
+        self.transparent = self.deadline is None
         return (event,)
 
     def data(self, event: Data, now: float) -> Events:
         if self._over:
             return ()
-        if self._settings.idle:
-            self._heard(now)
+        if idle := self._settings.idle:
+            self.deadline = self._earliest(now + idle)
         return (event,)
 
     def end(self, event: End, now: float) -> Events:
@@ -82,9 +83,14 @@ class _Limits(Stage):
     def wake(self, now: float) -> Events:
         settings, due = self._settings, self.deadline
         self._over, self.deadline = True, None
-        if not self._head_seen:
-            return respond(settings.status)
-        if settings.after == "end":
+        if not self._head_seen and settings.status:
+            return respond(settings.status, settings.pages)
+        if self._head_seen and settings.after == "end":
             return (End(),)
-        which = f"total limit {settings.total:g} s" if due == self._total else f"idle limit {settings.idle:g} s"
-        return (Cut("fin", settings.name, which, settings.pending == "discard"),)
+        if due == self._total:
+            which = f"total limit {settings.total:g} s"
+        elif self._head_seen:
+            which = f"idle limit {settings.idle:g} s"
+        else:
+            which = f"first-byte limit {settings.first_byte:g} s"
+        return (Cut("fin", settings.name, which, own=True, discard=settings.pending == "discard"),)

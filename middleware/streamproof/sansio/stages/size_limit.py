@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..http import content_length
+from ..http import content_length, has_body
 from ..machine import Cut, Data, Event, Events, Head, Stage
 from ..trace import Request
-from .whole import respond
+from .page import Page, respond
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,7 @@ class SizeLimit:
     status: int = 500
     only_length: bool = False
     name: str = "hop"
+    pages: tuple[Page, ...] = ()
 
     def start(self, request: Request, now: float) -> Stage:
         """The count of one response."""
@@ -41,15 +42,15 @@ class _SizeLimit(Stage):
 
     def head(self, event: Head, now: float) -> Events:
         length = content_length(event.headers)
-        if length is not None and length > self._settings.size and self._method != "HEAD":
+        if length is not None and length > self._settings.size and has_body(self._method, event.status):
             self._over = True
-            return respond(self._settings.status)
+            return respond(self._settings.status, self._settings.pages)
         self.transparent = self._settings.only_length or length is not None
         return (event,)
 
     def data(self, event: Data, now: float) -> Events:
         self._count += len(event.data)
-        if self._count <= self._settings.size:
+        if self._count <= self._settings.size or self.transparent:
             return (event,)
         self._over = True
-        return (Cut("fin", self._settings.name, f"size limit {self._settings.size} B"),)
+        return (Cut("fin", self._settings.name, f"size limit {self._settings.size} B", own=True),)

@@ -1,16 +1,17 @@
 """The whole body is collected and sent as one response.
 
 Knows that the reader then gets a Content-Length, and what the collector does with a response that never completed.
-Does not know how much memory the product has; a limit is ``size_limit``'s.
+A collector with a ``limit`` never holds more than that.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..http import without
+from ..http import has_body, without
 from ..machine import Cut, Data, End, Event, Events, Head, Stage
 from ..trace import Request
+from .page import Page, respond
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,35 +20,50 @@ class Whole:
 
     ``add_length``: the released head names the size of the body. ``on_cut``: what an incomplete response becomes,
     ``truncate`` (what came, then the cut), ``complete`` (what came, as if it were all), or ``status`` (an answer of the
-    hop's own with that ``status`` and no byte of the app's).
+    hop's own with that ``status`` and no byte of the app's). Nothing is collected where there can be no body.
+    ``limit``: body bytes above which the answer is ``limit_status`` at once, 0 for none.
     """
 
     add_length: bool = True
     on_cut: str = "truncate"
     status: int = 502
+    limit: int = 0
+    limit_status: int = 500
+    pages: tuple[Page, ...] = ()
 
     def start(self, request: Request, now: float) -> Stage:
         """The collection of one response."""
-        return _Whole(self)
+        return _Whole(self, request.method)
 
 
 class _Whole(Stage):
-    def __init__(self, settings: Whole) -> None:
-        self._settings = settings
+    def __init__(self, settings: Whole, method: str) -> None:
+        self._settings, self._method = settings, method
         self._head: Head | None = None
         self._pieces: list[bytes | memoryview] = []
+        self._held = 0
+        self._over = False
 
     @property
     def held(self) -> int:
-        return sum(map(len, self._pieces))
+        return self._held
 
     def head(self, event: Head, now: float) -> Events:
+        if not has_body(self._method, event.status):
+            return (event,)
         self._head = event
         return ()
 
     def data(self, event: Data, now: float) -> Events:
         self._pieces.append(event.data)
-        return ()
+        self._held += len(event.data)
+        if not self._settings.limit or self._held <= self._settings.limit:
+            return ()
+        self._over, self._head, self._pieces, self._held = True, None, [], 0
+        return respond(self._settings.limit_status, self._settings.pages)
+
+    def receive(self, event: Event, now: float) -> Events:
+        return () if self._over else super().receive(event, now)
 
     def end(self, event: End, now: float) -> Events:
         return [*self._collected(complete=True), End()]
@@ -55,29 +71,22 @@ class _Whole(Stage):
     def cut(self, event: Cut, now: float) -> Events:
         if self._head is None:
             return (event,)
-        # A length that the upstream broke stays broken: the collector cannot invent the missing bytes.
-        broken = self._head.framing == "length"
         if self._settings.on_cut == "status":
-            return respond(self._settings.status)
-        if self._settings.on_cut == "complete" and not broken:
+            self._pieces, self._held = [], 0
+            return respond(self._settings.status, self._settings.pages)
+        # A length that the upstream broke stays broken: the collector cannot invent the missing bytes.
+        if self._settings.on_cut == "complete" and self._head.framing != "length":
             return [*self._collected(complete=True), End()]
+        if event.discard:
+            self._pieces, self._held = [], 0
         return [*self._collected(complete=False), event]
 
     def _collected(self, *, complete: bool) -> list[Event]:
-        assert self._head is not None
         head, body = self._head, b"".join(self._pieces)
-        self._pieces = []
+        self._head, self._pieces, self._held = None, [], 0
+        if head is None:
+            return [Data(body)] if body else []
         if self._settings.add_length and complete and head.framing != "length":
             headers = without(head.headers, "transfer-encoding", "content-length")
             head = head.replace((*headers, ("Content-Length", str(len(body)))), framing="length")
-        out: list[Event] = [head]
-        if body:
-            out.append(Data(body))
-        return out
-
-
-def respond(status: int) -> list[Event]:
-    """A hop's own answer: a short page with ``status``."""
-    body = f"{status}\n".encode("ascii")
-    headers = (("Content-Type", "text/plain"), ("Content-Length", str(len(body))))
-    return [Head(status, (), "length", 0).replace(headers), Data(body), End()]
+        return [head, Data(body)] if body else [head]
