@@ -1,0 +1,314 @@
+"""One ASGI request in a test: the app runs in a task of its own, and its ``send`` waits for the reader.
+
+In lockstep (``window`` 0) a send returns only when the reader has that chunk and asks for the next. A reader that
+leaves is told to the app as the chosen server tells it. Works under asyncio and trio. Grace periods after a leaving
+pass at once: what a server cancels after seconds is cancelled as soon as the app has had its turns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from ..sansio.machine import Cut, End, Head
+from ..sansio.trace import Outcome, Request
+from . import _loops
+from ._ends import AppFault, BrokenResponse, OpenForEver
+from ._line import Line
+from ._wsgi import header_pairs
+from .ledger import Watch, current
+from .likes import Like
+
+#: Turns of the loop that an app gets to notice that its reader left; unwinding a task group takes about ten.
+TURNS = 100
+
+
+class ASGIExchange:
+    """The conversation with one ASGI app about one request; ``start()`` it first.
+
+    ``window``: bytes that may be under way before ``send`` waits; 0 is lockstep, None no backpressure.
+    """
+
+    def __init__(
+        self,
+        app: Callable[..., Awaitable[None]],
+        request: Request,
+        *,
+        like: Like,
+        via: str | None = None,
+        body: bytes = b"",
+        window: int | None = 0,
+        raises: bool = True,
+        state: dict[str, Any] | None = None,
+        client: tuple[str, int] = ("127.0.0.1", 50000),
+        root_path: str = "",
+        scheme: str = "http",
+    ) -> None:
+        self._app, self._raises, self._window = app, raises, window
+        self._loop = _loops.running()
+        self._bell = self._loop.bell()
+        self.line = Line(request, like, via, self._loop.now())
+        self.scope = scope_of(self.line.asked, like, client=client, root_path=root_path, scheme=scheme)
+        if state is not None:
+            self.scope["state"] = dict(state)
+        self._body: bytes | None = body
+        self._job: _loops.Job | None = None
+        self._error: BaseException | None = None
+        self._over = self._gone = self._asking = self._complete = False
+        self._in_hand = self._sending = 0
+        self._cancelled = self._returned = False
+        self.body_iterator: Any = None
+        """What hands the body to the client, once there is one."""
+
+    def __repr__(self) -> str:
+        request = self.line.request
+        return f"<ASGIExchange {request.method} {request.target} like {self.line.like.name}>"
+
+    @property
+    def is_async(self) -> bool:
+        """Is it read with await?"""
+        return True
+
+    @property
+    def app_done(self) -> bool:
+        """Has the app returned, raised or been cancelled?"""
+        return self._job is None or self._returned or self._job.done
+
+    @property
+    def ran_on(self) -> bool:
+        """Did the app have to be cancelled after its reader had left?"""
+        return self._cancelled
+
+    def start(self) -> None:
+        """Start the app."""
+        line, loop = self.line, self._loop
+        token = current.set(Watch(line.ledger, lambda: loop.now() - line.started))
+        try:
+            self._job = loop.spawn(self._run)
+        finally:
+            current.reset(token)
+
+    async def head(self) -> Head:
+        """The head, once it has reached the reader. Raises what the app raised before it."""
+        item = await self._next()
+        if isinstance(item, Head):
+            return item
+        self._over = True
+        raise self._broken("The response never began")
+
+    async def read(self) -> bytes | None:
+        """The next bytes that reach the reader, None at the end."""
+        if self._over:
+            return None
+        item = await self._next()
+        if isinstance(item, bytes):
+            return item
+        self._over = True
+        if isinstance(item, End):
+            return None
+        raise self._broken("The response was cut")
+
+    async def close(self) -> None:
+        """The reader closes: wait for an app that is complete, tell one that is not."""
+        self._over = True
+        if self._complete or self._error is not None:
+            self._gone_quietly()
+            while not self.app_done:
+                await self._bell.wait()
+            if self._error is not None and self._raises and isinstance(self._error, Exception):
+                error, self._error = self._error, None
+                raise error
+            return
+        self._gone = True
+        self.line.finish(Outcome.CLIENT_GONE, self._loop.now(), "the reader left")
+        self._bell.ring()
+        for _ in range(TURNS):
+            if self.app_done:
+                return
+            await self._loop.turn()
+        if self.line.like.cancels_after is not None:
+            await self.cancel()
+
+    def _gone_quietly(self) -> None:
+        self._asking = True
+        self._bell.ring()
+
+    async def cancel(self) -> None:
+        """Cancel the app's task and wait for its end, as a server does when it stops."""
+        if not self.app_done:
+            assert self._job is not None
+            self._cancelled = True
+            self._job.cancel()
+            for _ in range(TURNS):
+                if self.app_done:
+                    break
+                await self._loop.turn()
+
+    async def until_done(self, timeout: float) -> bool:
+        """Wait up to ``timeout`` seconds on the loop's clock for the app to end. Did it?"""
+        limit = self._loop.now() + timeout
+        while not self.app_done and self._loop.now() < limit:
+            await self._bell.wait(limit)
+        return self.app_done
+
+    async def _next(self) -> Head | bytes | End | Cut | None:
+        line = self.line
+        self._in_hand = 0
+        self._asking = True
+        try:
+            while True:
+                if (item := line.take()) is not None:
+                    if isinstance(item, bytes):
+                        self._in_hand = len(item)
+                    return item
+                self._bell.ring()
+                if self.app_done and line.deadline is None:
+                    self._leftover()
+                    return None
+                await self._bell.wait(line.deadline)
+                line.wake(self._loop.now())
+        finally:
+            self._asking = False
+
+    def _leftover(self) -> None:
+        """The app has ended and nothing more will come."""
+        if self.line.like.left_open and self.line.head_given and not (self._raises and self._error):
+            self._over = True
+            raise OpenForEver(
+                f"{self.line.like.name} leaves the connection open after this. Expected an end. "
+                f"Did the app raise or return too early? {self._error!r}"
+            )
+
+    def _broken(self, fact: str) -> BaseException:
+        if self._error is not None and self._raises:
+            error, self._error = self._error, None
+            return error
+        return BrokenResponse(f"{fact}. Expected a complete one. Did the app raise? {self._error!r}")
+
+    async def _run(self) -> None:
+        try:
+            await self._app(self.scope, self._receive, self._send)
+        except Exception as error:
+            self._ended(error)
+        except BaseException:
+            self._ended(None)
+            raise
+        else:
+            self._ended(None)
+        finally:
+            self._returned = True
+            self._bell.ring()
+
+    def _ended(self, error: Exception | None) -> None:
+        line, now = self.line, self._loop.now()
+        if error is None and not self._complete and not self._gone:
+            words = "without a response" if not line.head_given else "before its response was complete"
+            error = (
+                None
+                if self._cancelled
+                else AppFault(
+                    f"The app returned {words}. Expected a last body event (more_body False). Did it return too early?"
+                )
+            )
+        if self._gone:
+            self._error = None  # nobody is there whom it could reach; servers log it
+        else:
+            self._error = error
+        if self._complete:
+            line.finish(Outcome.COMPLETE, now)
+            return
+        line.cut("" if error is None else f"{type(error).__name__}: {error}", now)
+        outcome = Outcome.SHUTDOWN if self._cancelled else Outcome.APP_ERROR
+        line.finish(outcome, now, None if error is None else repr(error))
+
+    async def _receive(self) -> dict[str, Any]:
+        if self._body is not None:
+            body, self._body = self._body, None
+            return {"type": "http.request", "body": body, "more_body": False}
+        while not (self._gone or self._complete):
+            await self._bell.wait()
+        return {"type": "http.disconnect"}
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        line, kind = self.line, message["type"]
+        if self._gone:
+            if line.like.raises_when_gone:
+                raise OSError("The reader has left")
+            await self._loop.turn()
+            return
+        if kind == "http.response.start":
+            if line.head_given:
+                raise AppFault("The app sent http.response.start twice. Expected it once. Do two layers answer?")
+            line.head(message["status"], header_pairs(message.get("headers", ())), self._loop.now())
+            self._bell.ring()
+        elif kind == "http.response.body":
+            await self._body_event(bytes(message.get("body", b"")), bool(message.get("more_body", False)))
+        # Events of other types are extensions: no transport offers one, so nothing is lost (ASGI, "Extensions").
+
+    async def _body_event(self, data: bytes, more: bool) -> None:
+        # Two tasks may send at once (events and pings): in lockstep one chunk at a time is under way.
+        while self._sending and self._window == 0 and not self._gone:
+            await self._bell.wait()
+        self._sending += 1
+        try:
+            await self._carry(data, more)
+        finally:
+            self._sending -= 1
+            self._bell.ring()
+
+    async def _carry(self, data: bytes, more: bool) -> None:
+        line, produced = self.line, self._loop.now()
+        if not line.head_given:
+            raise AppFault("The app sent a body before its head. Expected http.response.start first.")
+        if self._complete:
+            raise AppFault("The app sent a body after its last one. Expected nothing after more_body False.")
+        line.wake(produced)
+        line.data(data, produced)
+        if not more:
+            line.end(produced)
+            self._complete = True
+        self._bell.ring()
+        while data and more and not self._gone and not self._has_room():
+            await self._bell.wait()
+        line.accepted(produced, data, None if self._gone else self._loop.now())
+        if self._gone and line.like.raises_when_gone:
+            raise OSError("The reader has left")
+        if not data or self._window is None:
+            # A send that never waits would starve the reader: sockets give the loop a turn, too.
+            await self._loop.turn()
+
+    def _has_room(self) -> bool:
+        if self._window is None:
+            return True
+        waiting = sum(len(item) for item in self.line.arrived if isinstance(item, bytes))
+        if self._window == 0:
+            return not waiting and self._asking
+        return waiting + self._in_hand <= self._window
+
+
+def scope_of(
+    request: Request, like: Like, *, client: tuple[str, int], root_path: str = "", scheme: str = "http"
+) -> dict[str, Any]:
+    """The scope of ``request``, with the keys that the server ``like`` sets (ASGI HTTP specification)."""
+    parts = urlsplit(request.target)
+    asgi = {"version": "3.0"} if like.spec_version is None else {"version": "3.0", "spec_version": like.spec_version}
+    host = next((value for name, value in request.headers if name.lower() == "host"), "testserver")
+    name, _, port = host.partition(":")
+    scope: dict[str, Any] = {
+        "type": "http",
+        "asgi": asgi,
+        "http_version": request.http_version,
+        "method": request.method,
+        "scheme": scheme,
+        "path": unquote(parts.path),
+        "raw_path": parts.path.encode("ascii"),
+        "query_string": parts.query.encode("ascii"),
+        "root_path": root_path,
+        "headers": [(key.lower().encode("latin-1"), value.encode("latin-1")) for key, value in request.headers],
+        "client": client,
+        "server": (name, int(port) if port.isdigit() else 443 if scheme == "https" else 80),
+    }
+    if like.extensions is not None:
+        scope["extensions"] = {key: dict(value) for key, value in like.extensions.items()}
+    return scope

@@ -1,0 +1,174 @@
+"""The line between app and reader in a test: the server's ways, the hops of a via, the recording.
+
+Told of each event with its time, it keeps what has arrived for the reader. Knows no library and waits for nothing: the
+exchanges (``_wsgi.py``, ``_asgi.py``) drive it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+from ..profiles import resolve
+from ..profiles.servers import source_of
+from ..sansio.hop import Chain
+from ..sansio.http import LAST_CHUNK_SIZE, Framing, Headers, has_body
+from ..sansio.machine import Cut, Data, End, Event, Head, framed
+from ..sansio.recorder import Recorder
+from ..sansio.trace import Chunk, Outcome, Request, Response, Trace
+from ..sansio.trace import End as TraceEnd
+from . import recorded
+from .ledger import APP, READER, Ledger
+from .likes import Like
+
+Arrival = Head | bytes | End | Cut
+
+
+class Line:
+    """One response on its way. ``started`` is the clock's reading when the request left, seconds."""
+
+    def __init__(self, request: Request, like: Like, via: str | None, started: float) -> None:
+        self.like, self.started, self.request = like, started, request
+        self.chain: Chain | None = None if via is None else resolve(via).start(request, started)
+        self.ledger = Ledger()
+        self.arrived: deque[Arrival] = deque()
+        self.ended = False
+        """Has the app's side ended?"""
+        self._via = via
+        self._recorder = Recorder(self.asked, started, keep_chunks=True, server=like.server)
+        self._response: Response | None = None
+        self._held_head: Head | None = None
+        self._framing: Framing = "chunked"
+        self._got: list[Chunk] = []
+        self._got_head: Response | None = None
+        self._got_end: TraceEnd | None = None
+        self._trace: recorded.RecordedTrace | None = None
+
+    @property
+    def asked(self) -> Request:
+        """The request as it reaches the app."""
+        return self.request if self.chain is None else self.chain.request
+
+    @property
+    def head_given(self) -> bool:
+        """Has the app named its head?"""
+        return self._response is not None
+
+    @property
+    def bodiless(self) -> bool:
+        """Has this response no body that the reader would see?"""
+        status = 200 if self._response is None else self._response.status
+        return not has_body(self.request.method, status) and not self.like.sends_head_body
+
+    @property
+    def deadline(self) -> float | None:
+        """When the hops next want to be woken."""
+        return None if self.chain is None or self._over else self.chain.deadline
+
+    @property
+    def _over(self) -> bool:
+        return self._got_end is not None or any(isinstance(item, End | Cut) for item in self.arrived)
+
+    @property
+    def holds(self) -> str | None:
+        """The hop that holds most body bytes now."""
+        hops = () if self.chain is None else self.chain.hops
+        worst = max(hops, key=lambda hop: hop.held, default=None)
+        return worst.plan.name if worst is not None and worst.held else None
+
+    def head(self, status: int, headers: Headers, now: float) -> None:
+        """The app named its head; it leaves at once or with the first bytes, as the server does it."""
+        self._response = Response(status, headers, now - self.started)
+        self._recorder.proposed(status, headers, now)
+        source = source_of(self.like.server)(self._response, self.asked)
+        self._framing = source.framing
+        self._held_head = Head(status, headers, source.framing, source.head_size)
+        if self.like.head_alone:
+            self.flush_head(now)
+
+    def flush_head(self, now: float) -> None:
+        """Let the head go."""
+        if (head := self._held_head) is not None:
+            self._held_head = None
+            self._push(head, now)
+
+    def data(self, data: bytes, now: float) -> None:
+        """The app produced a chunk."""
+        if data or self.like.empty_flushes:
+            self.flush_head(now)
+        if data and not self.bodiless:
+            before = len(self.arrived)
+            self._push(framed(data, self._framing) if self.chain is not None else Data(data), now)
+            held = self.holds if len(self.arrived) == before else None
+            self.ledger.add(now - self.started, APP, len(data), held)
+
+    def accepted(self, produced: float, data: bytes, now: float | None) -> None:
+        """Downstream asked for more at ``now``, None when it never did."""
+        self._recorder.chunk(produced, len(data), now, data)
+
+    def end(self, now: float) -> None:
+        """The app completed its response."""
+        self.flush_head(now)
+        self.ended = True
+        self._push(End(LAST_CHUNK_SIZE if self._framing == "chunked" else 0), now)
+
+    def cut(self, reason: str, now: float) -> None:
+        """The server cuts the response, since the app failed or left it unfinished."""
+        self.ended = True
+        if not self.like.left_open:
+            self._push(Cut("fin", None, reason), now)
+
+    def wake(self, now: float) -> None:
+        """Let the hops act on every deadline up to ``now``, each at its own time."""
+        while (deadline := self.deadline) is not None and deadline <= now:
+            assert self.chain is not None
+            self._arrive(self.chain.wake(deadline), deadline)
+
+    def _push(self, event: Event, now: float) -> None:
+        if self.chain is None:
+            self._arrive((event,), now)
+        elif not self._over:
+            self.wake(now)
+            self._arrive(self.chain.receive(event, now), now)
+
+    def _arrive(self, events: Sequence[Event], now: float) -> None:
+        at = now - self.started
+        for event in events:
+            if isinstance(event, Data):
+                data = bytes(event.data)
+                if data and not self.bodiless:
+                    self._got.append(Chunk(at, len(data), None, data))
+                    self.arrived.append(data)
+                continue
+            if isinstance(event, Head):
+                self._got_head = Response(event.status, event.headers, at, event.size, event.framing)
+            elif isinstance(event, End):
+                self._got_end = TraceEnd(at, Outcome.COMPLETE)
+            else:
+                outcome = Outcome.APP_ERROR if event.by is None else Outcome.CUT
+                self._got_end = TraceEnd(at, outcome, event.how, event.by, event.reason)
+            self.arrived.append(event)
+
+    def take(self) -> Arrival | None:
+        """What has arrived next, now in the reader's hands; None when nothing has."""
+        if not self.arrived:
+            return None
+        item = self.arrived.popleft()
+        if isinstance(item, bytes):
+            self.ledger.add(self._got[-1].at, READER, len(item))
+        return item
+
+    def finish(self, outcome: Outcome, now: float, reason: str | None = None) -> recorded.RecordedTrace:
+        """It is over: the recording. A second call returns the first's."""
+        if self._trace is None:
+            made = self._recorder.ended(outcome, now, reason=reason)
+            end = self._got_end or TraceEnd(made.end.at, outcome, None, None, reason)
+            got = Trace(self.request, self._got_head, tuple(self._got), end, self.like.server)
+            self._trace = recorded.RecordedTrace.of(made, delivery=got, via=self._via)
+            recorded.publish(self._trace)
+        return self._trace
+
+    @property
+    def trace(self) -> recorded.RecordedTrace | None:
+        """The recording, None while the response runs."""
+        return self._trace

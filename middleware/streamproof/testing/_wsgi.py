@@ -1,0 +1,246 @@
+"""One WSGI request in a test: the app is pulled only when the reader reads, in the reader's own thread.
+
+So a chunk reaches the reader before the app makes the next one, streams may be endless, and leaving is ``close()``, as
+PEP 3333 has it ("Specification Details"). Nothing runs while nobody reads.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+from urllib.parse import unquote_to_bytes, urlsplit
+
+from ..sansio.http import Headers
+from ..sansio.machine import Cut, End, Head
+from ..sansio.trace import Outcome, Request
+from . import clocks
+from ._ends import AppFault, BrokenResponse
+from ._line import Line
+from .ledger import Watch, current
+from .likes import Like
+
+#: Chunks after which a server that runs on for a reader who left is stopped.
+RUN_ON = 1000
+
+
+class WSGIExchange:
+    """The conversation with one WSGI app about one request.
+
+    ``head()`` and ``read()`` pull; ``close()`` leaves, or ends what is complete. With ``raises`` the app's own
+    exception comes out where the reader reads, else the response is cut as the server would.
+    """
+
+    def __init__(
+        self,
+        app: Callable[..., Iterable[bytes]],
+        request: Request,
+        *,
+        like: Like,
+        via: str | None = None,
+        body: bytes = b"",
+        environ: dict[str, Any] | None = None,
+        raises: bool = True,
+    ) -> None:
+        self._app, self._raises = app, raises
+        self.line = Line(request, like, via, clocks.now())
+        self._environ = environ_of(self.line.asked, body) if environ is None else environ
+        self._result: Iterable[bytes] | None = None
+        self._iterator: Iterator[bytes] | None = None
+        self._pending: tuple[float, bytes] | None = None
+        self._error: BaseException | None = None
+        self._over = self.app_done = False
+        self.body_iterator: Any = None
+        """What hands the body to the client, once there is one."""
+
+    def __repr__(self) -> str:
+        request = self.line.request
+        return f"<WSGIExchange {request.method} {request.target} like {self.line.like.name}>"
+
+    @property
+    def is_async(self) -> bool:
+        """Is it read with await?"""
+        return False
+
+    def head(self) -> Head:
+        """The head, once it has reached the reader. Raises what the app raised before it."""
+        item = self._next()
+        if isinstance(item, Head):
+            return item
+        self._over = True
+        raise self._broken("The response never began")
+
+    def read(self) -> bytes | None:
+        """The next bytes that reach the reader, None at the end."""
+        if self._over:
+            return None
+        item = self._next()
+        if isinstance(item, bytes):
+            return item
+        self._over = True
+        if isinstance(item, End):
+            return None
+        raise self._broken("The response was cut")
+
+    def close(self) -> None:
+        """The reader closes: nothing more will be read, and the app is told unless it has ended."""
+        self._over = True
+        if self.app_done:
+            return
+        if self.line.ended:
+            self._finish(Outcome.COMPLETE)
+            return
+        if self.line.like.runs_on:
+            self._run_on()
+        self._finish(Outcome.CLIENT_GONE, "the reader left")
+
+    def _next(self) -> Head | bytes | End | Cut | None:
+        while (item := self.line.take()) is None:
+            if self.line.ended and self.line.deadline is None:
+                return None
+            if self.line.ended:
+                assert self.line.deadline is not None
+                self._wait(self.line.deadline)
+                continue
+            self._pull()
+        return item
+
+    def _wait(self, deadline: float) -> None:
+        """Only the hops have bytes left, and let them go at ``deadline``."""
+        clocks.sleep_until(deadline)
+        self.line.wake(deadline)
+
+    def _broken(self, fact: str) -> BaseException:
+        if self._error is not None and self._raises:
+            return self._error
+        return BrokenResponse(f"{fact}. Expected a complete one. Did the app raise? {self._error!r}")
+
+    def _pull(self) -> None:
+        line = self.line
+        token = current.set(Watch(line.ledger, lambda: clocks.now() - line.started))
+        try:
+            if self._iterator is None:
+                self._result = self._app(self._environ, self._start_response)
+                self._iterator = iter(self._result)
+            else:
+                self._accept(clocks.now())
+            chunk = next(self._iterator)
+        except StopIteration:
+            self._complete()
+        except BaseException as error:
+            self._failed(error)
+            if not isinstance(error, Exception):
+                raise
+        else:
+            self._produced(chunk)
+        finally:
+            current.reset(token)
+
+    def _produced(self, chunk: bytes) -> None:
+        line, now = self.line, clocks.now()
+        if not isinstance(chunk, bytes):
+            self._failed(AppFault(f"The app yielded {chunk!r}. Expected bytes (PEP 3333). Is an encode() missing?"))
+            return
+        if not line.head_given:
+            self._failed(AppFault("The app yielded before start_response(). Expected a head first (PEP 3333)."))
+            return
+        self._pending = (now, chunk)
+        line.wake(now)
+        line.data(chunk, now)
+
+    def _accept(self, now: float | None) -> None:
+        if self._pending is not None:
+            produced, chunk = self._pending
+            self._pending = None
+            self.line.accepted(produced, chunk, now)
+
+    def _complete(self) -> None:
+        line, now = self.line, clocks.now()
+        if not line.head_given:
+            self._failed(AppFault("The app ended without start_response(). Expected a head (PEP 3333)."))
+            return
+        line.wake(now)
+        line.end(now)
+        self._finish(Outcome.COMPLETE)
+
+    def _failed(self, error: BaseException) -> None:
+        self._error = error
+        self.line.cut(f"{type(error).__name__}: {error}", clocks.now())
+        self._finish(Outcome.APP_ERROR, repr(error))
+
+    def _finish(self, outcome: Outcome, reason: str | None = None) -> None:
+        """Close the app's iterable, once, and write the recording."""
+        if self.app_done:
+            return
+        self.app_done = True
+        now = clocks.now()
+        self._accept(None if outcome is Outcome.CLIENT_GONE else now)
+        try:
+            if (close := getattr(self._result, "close", None)) is not None:
+                close()
+        finally:
+            self.line.finish(outcome, clocks.now(), reason)
+
+    def _run_on(self) -> None:
+        for _ in range(RUN_ON):
+            if self._iterator is None or next(self._iterator, None) is None:
+                return
+
+    def _start_response(
+        self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
+    ) -> Callable[[bytes], None]:
+        line = self.line
+        if exc_info is not None:
+            try:
+                if line.ledger.entries:
+                    raise exc_info[1].with_traceback(exc_info[2])
+            finally:
+                exc_info = None  # PEP 3333: avoid a circular reference
+        elif line.head_given:
+            raise AssertionError("start_response() was called twice without exc_info (PEP 3333)")
+        line.head(int(status.split(None, 1)[0]), tuple((name, value) for name, value in headers), clocks.now())
+        return self._write
+
+    def _write(self, data: bytes) -> None:
+        now = clocks.now()
+        self.line.data(data, now)
+        self.line.accepted(now, data, now)
+
+
+def environ_of(request: Request, body: bytes = b"") -> dict[str, Any]:
+    """The environ of ``request`` (PEP 3333, "environ Variables")."""
+    parts = urlsplit(request.target)
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": request.method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": unquote_to_bytes(parts.path).decode("latin-1"),
+        "QUERY_STRING": parts.query,
+        "SERVER_NAME": "testserver",
+        "SERVER_PORT": "80",
+        "SERVER_PROTOCOL": f"HTTP/{request.http_version}",
+        "REMOTE_ADDR": "127.0.0.1",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.input": io.BytesIO(body),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": False,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+    }
+    merged: dict[str, str] = {}
+    for name, value in request.headers:
+        key = name.upper().replace("-", "_")
+        key = key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
+        merged[key] = f"{merged[key]},{value}" if key in merged else value
+    environ.update(merged)
+    if host := merged.get("HTTP_HOST"):
+        name, _, port = host.partition(":")
+        environ["SERVER_NAME"] = name
+        environ["SERVER_PORT"] = port or "80"
+    return environ
+
+
+def header_pairs(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """Header fields as text."""
+    return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers)

@@ -1,0 +1,167 @@
+"""Werkzeug's, Flask's and Django's own test clients, and Starlette's, with the transports' powers: :func:`streaming`.
+
+Thin: each client keeps its own way of building requests and responses; only the carrying is ours. Knows where each
+hands its request over. ``trace_of(response)`` then gives the recording;
+Werkzeug's and httpx's responses have it as ``trace``, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar, cast
+
+from ..sansio.http import reason
+from ..sansio.trace import Request
+from ._wsgi import WSGIExchange
+from .likes import Like, like_of
+from .recorded import RecordedTrace, trace_of
+
+C = TypeVar("C")
+
+
+def streaming(client: C, *, like: str | Like | None = None, via: str | None = None) -> C:
+    """``client``, changed so that its responses stream chunk by chunk, are recorded, and pass through ``via``.
+
+    Takes an instance of ``werkzeug.test.Client`` (Flask's too), ``django.test.Client`` or
+    ``starlette.testclient.TestClient`` (FastAPI's too). Raises TypeError for anything else.
+    """
+    names = {f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in type(client).__mro__}
+    if "werkzeug.Client" in names:
+        return cast(C, _werkzeug(client, like, via))
+    if "django.Client" in names:
+        return cast(C, _django(client, like, via))
+    if "starlette.TestClient" in names:
+        return cast(C, _starlette(client, like, via))
+    raise TypeError(
+        f"{client!r} is no client that is known. Expected werkzeug's, Flask's, Django's, Starlette's or FastAPI's test "
+        "client. For httpx, is client(app) or async_client(app) what is wanted?"
+    )
+
+
+class Body:
+    """The app iterable that a WSGI client gets: reads one chunk at a time, closing tells the app."""
+
+    def __init__(self, exchange: WSGIExchange) -> None:
+        self.streamproof = exchange
+        exchange.body_iterator = self
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        data = self.streamproof.read()
+        if data is None:
+            raise StopIteration
+        return data
+
+    def close(self) -> None:
+        """Leave, or end what is complete."""
+        self.streamproof.close()
+
+
+def _werkzeug(client: Any, like: str | Like | None, via: str | None) -> Any:
+    carry, ways = client.run_wsgi_app, like_of(like, "wsgi")
+    last: list[WSGIExchange] = []
+
+    def run_wsgi_app(environ: dict[str, Any], buffered: bool = False) -> Any:
+        app = client.application
+
+        def carried(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+            exchange = WSGIExchange(app, _request(environ), like=ways, via=via, environ=environ)
+            last[:] = [exchange]
+            head = exchange.head()
+            start_response(f"{head.status} {reason(head.status) or 'Unknown'}", list(head.headers))
+            return Body(exchange)
+
+        client.application = carried  # cookies and buffering stay the client's own
+        try:
+            return carry(environ, buffered=buffered)
+        finally:
+            client.application = app
+
+    class Response(client.response_wrapper):  # type: ignore[misc]
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            self.streamproof = last[0] if last else None
+
+        @property
+        def trace(self) -> RecordedTrace:
+            """The recording; RuntimeError while the response runs."""
+            return trace_of(self)
+
+    client.run_wsgi_app = run_wsgi_app
+    client.response_wrapper = Response
+    return client
+
+
+def _request(environ: dict[str, Any]) -> Request:
+    query = environ.get("QUERY_STRING", "")
+    target = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "/") + (f"?{query}" if query else "")
+    headers = tuple(
+        (name.removeprefix("HTTP_").replace("_", "-").title(), str(value))
+        for name, value in environ.items()
+        if name.startswith("HTTP_") or name in ("CONTENT_TYPE", "CONTENT_LENGTH")
+    )
+    return Request(environ["REQUEST_METHOD"], target, "1.1", headers)
+
+
+class _DjangoBody:
+    """What Django's WSGI handler returns: the response itself, closed once."""
+
+    def __init__(self, response: Any) -> None:
+        self._response, self._close = response, response.close
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._response)
+
+    def close(self) -> None:
+        if not self._response.closed:
+            self._close()
+
+
+def _django(client: Any, like: str | Like | None, via: str | None) -> Any:
+    inner, ways = client.handler, like_of(like, "wsgi")
+
+    def handler(environ: dict[str, Any]) -> Any:
+        response: Any = None
+
+        def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+            nonlocal response
+            response = inner(environ)
+            start_response(f"{response.status_code} {response.reason_phrase}", list(response.items()))
+            return _DjangoBody(response)
+
+        exchange = WSGIExchange(app, _request(environ), like=ways, via=via, environ=environ)
+        head = exchange.head()
+        if response.streaming:
+            response.streaming_content = Body(exchange)
+            response.close = exchange.close
+        else:
+            response.content = b"".join(Body(exchange))
+        response.status_code = head.status
+        for name in {name for name, _ in response.items()} - {name for name, _ in head.headers}:
+            del response[name]
+        for name, value in head.headers:
+            response[name] = value
+        response.streamproof = exchange
+        return response
+
+    client.handler = handler
+    return client
+
+
+def _starlette(client: Any, like: str | Like | None, via: str | None) -> Any:
+    from .transports import Transport
+
+    inner = client._transport
+    client._transport = Transport(
+        client.app,
+        like=like,
+        via=via,
+        raise_app_exceptions=getattr(inner, "raise_server_exceptions", True),
+        client=getattr(inner, "client", ("testclient", 50000)),
+        root_path=getattr(inner, "root_path", ""),
+        lifespan=False,
+        state=getattr(inner, "app_state", None),
+    )
+    return client

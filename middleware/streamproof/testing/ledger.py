@@ -1,0 +1,65 @@
+"""Who had what, in the order in which it happened: the evidence of a causal proof.
+
+An entry says that a place produced a chunk or that the reader came to hold one. Order is cause here: the times are only
+told. Does not judge; ``lockstep.py`` does. The app under test finds the ledger of its exchange in a context variable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from typing import NamedTuple
+
+READER = "reader"
+#: The place where the app under test, with all its layers, hands chunks to the transport.
+APP = "app"
+
+
+class Entry(NamedTuple):
+    """``place`` produced (or, for the reader, came to hold) ``size`` bytes at ``at`` seconds."""
+
+    at: float
+    place: str
+    size: int
+    held_by: str | None = None
+    """The hop that held most when this chunk was produced, with a via."""
+
+
+class Ledger:
+    """The entries of one exchange. ``places`` are in the order app side first."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self._taps: list[str] = []
+
+    @property
+    def places(self) -> Sequence[str]:
+        """Every place that produces, innermost first."""
+        return [*self._taps, APP]
+
+    def place(self, name: str) -> str:
+        """Register a tap; those further in are entered later, and come first. Returns the name, made unique."""
+        taken, unique, number = {*self._taps, APP, READER}, name, 2
+        while unique in taken:
+            unique, number = f"{name} {number}", number + 1
+        self._taps.insert(0, unique)
+        return unique
+
+    def add(self, at: float, place: str, size: int, held_by: str | None = None) -> None:
+        """Write down one event; chunks without a byte prove nothing and are left out."""
+        if size:
+            self.entries.append(Entry(at, place, size, held_by))
+
+    def of(self, place: str) -> list[Entry]:
+        """The entries of one place."""
+        return [entry for entry in self.entries if entry.place == place]
+
+
+class Watch(NamedTuple):
+    """The ledger of the exchange that runs, and its clock's reading as a function."""
+
+    ledger: Ledger
+    now: Callable[[], float]
+
+
+current: ContextVar[Watch | None] = ContextVar("streamproof_watch", default=None)

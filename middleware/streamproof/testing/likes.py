@@ -1,0 +1,112 @@
+"""How each server tells an app that its reader left, and what it does with heads, errors and backpressure.
+
+Facts, measured over HTTP/1.1 on loopback with the versions named at each entry. Knows no transport: those look here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from ..sansio.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True)
+class Like:
+    """One server's ways.
+
+    ``spec_version`` and ``extensions`` are what its ASGI scope says, None for an absent key. ``head_alone``: a head
+    without a body reaches the reader. ``empty_flushes``: an empty chunk lets it go. ``raises_when_gone``: a send after
+    the reader left raises OSError, else it returns silently. ``cancels_after``: seconds until the app's task is
+    cancelled, None for never. ``window``: bytes under way before a send waits, None for no backpressure.
+    ``left_open``: a broken or unfinished body is not cut, the reader waits for ever. ``sends_head_body``: the body of
+    a HEAD response goes out. ``runs_on``: a WSGI app whose reader left is iterated to its end before its close().
+    """
+
+    name: str
+    kind: Literal["asgi", "wsgi"]
+    spec_version: str | None = "2.3"
+    extensions: Mapping[str, Mapping[str, object]] | None = None
+    head_alone: bool = True
+    empty_flushes: bool = True
+    raises_when_gone: bool = False
+    cancels_after: float | None = None
+    window: int | None = 65536
+    left_open: bool = False
+    sends_head_body: bool = False
+    runs_on: bool = False
+    server: str | None = None
+
+
+_ALL = (
+    # uvicorn 0.54.0; asyncio's flow control lets 64 KiB wait (asyncio.transports, high-water mark)
+    Like("uvicorn", "asgi", server="uvicorn"),
+    # gunicorn 27.0.1, -k asgi; asgi_disconnect_grace_period is 3 s
+    Like(
+        "gunicorn-asgi",
+        "asgi",
+        spec_version="2.4",
+        head_alone=False,
+        empty_flushes=False,
+        cancels_after=3.0,
+        server="gunicorn-asgi",
+    ),
+    # hypercorn 0.18.0
+    Like("hypercorn", "asgi", spec_version="2.1", extensions={}, server="hypercorn"),
+    # granian 2.8.7; it offers pathsend, which a transport without files leaves out
+    Like("granian", "asgi", head_alone=False, extensions={}, server="granian"),
+    # daphne 4.2.3; application_close_timeout is 10 s
+    Like(
+        "daphne",
+        "asgi",
+        spec_version=None,
+        head_alone=False,
+        cancels_after=10.0,
+        window=None,
+        left_open=True,
+        sends_head_body=True,
+        server="daphne",
+    ),
+    # No server yet: ASGI HTTP specification 2.4, "Disconnected Client - send exception"
+    Like("spec", "asgi", spec_version="2.4", raises_when_gone=True, head_alone=False, extensions={}),
+    Like("gunicorn", "wsgi", server="gunicorn"),
+    # waitress 3.0.2; outbuf_high_watermark is 16 MiB
+    Like(
+        "waitress",
+        "wsgi",
+        empty_flushes=False,
+        window=16 << 20,
+        sends_head_body=True,
+        server="waitress",
+    ),
+    Like("werkzeug", "wsgi", sends_head_body=True, server="werkzeug"),
+    Like("wsgiref", "wsgi", sends_head_body=True),
+    Like("granian-wsgi", "wsgi", server="granian"),
+    # hypercorn 0.18.0 and uvicorn 0.54.0 iterate on to the end for a reader who has left
+    Like("hypercorn-wsgi", "wsgi", runs_on=True, server="hypercorn"),
+    Like("uvicorn-wsgi", "wsgi", runs_on=True, server="uvicorn"),
+)
+
+#: Every server whose ways are known, by name.
+LIKES: Mapping[str, Like] = {like.name: like for like in _ALL}
+
+_USUAL = {"asgi": "uvicorn", "wsgi": "gunicorn"}
+
+
+def like_of(name: str | Like | None, kind: Literal["asgi", "wsgi"]) -> Like:
+    """The ways of the server ``name`` with apps of this kind; None for the usual server.
+
+    ``granian``, ``hypercorn`` and ``uvicorn`` mean their WSGI side for a WSGI app, ``gunicorn`` its ASGI worker for an
+    ASGI app. Raises ConfigurationError with the valid names.
+    """
+    if isinstance(name, Like):
+        return name
+    wanted = name or _USUAL[kind]
+    for key in (wanted, f"{wanted}-{kind}"):
+        if key in LIKES and LIKES[key].kind == kind:
+            return LIKES[key]
+    valid = ", ".join(like.name for like in _ALL if like.kind == kind)
+    raise ConfigurationError(
+        f"like={name!r} is no server for a {kind.upper()} app. Expected one of: {valid}. Is the app of the other kind?"
+    )

@@ -1,0 +1,150 @@
+"""The causal proof: the app made chunk n+1 only when the reader held chunk n. No clock, so no flake.
+
+The transports let an app go on only when its reader asks for more; the ledger says who had what in which order. Knows
+when order proves streaming and when it proves nothing. What it cannot see without a :func:`~.tapping.tap`: a layer
+inside the app that collects the body and cuts it up again, unless time was virtual and stood still meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .ledger import APP, READER, Entry, Ledger
+from .picture import draw
+from .recorded import exchange_of
+
+#: Seconds on the loop's clock, real or virtual, that an app gets to stop where threads are at work.
+STOPS_WITHIN = 5.0
+
+
+class Held(AssertionError):
+    """The stream does not stream; the message has the picture."""
+
+
+class NotStopped(AssertionError):
+    """The reader left and the app works on."""
+
+
+def assert_streams(response: Any, *, chunks: int | None = None, at_least: int = 2) -> None:
+    """Prove that ``response`` streams, by cause: raise :class:`Held`, with a picture, when it does not.
+
+    What has not been read yet is read, to the end or until ``chunks`` have come, and the response is closed.
+
+    Args:
+        response: Of a sync client that has our transport, or of one given to :func:`~.clients.streaming`.
+        chunks: Leave after so many arrivals: for streams without end.
+        at_least: Arrivals without which nothing is proved.
+
+    Raises:
+        Held: A chunk was made before its predecessor was held, or too few came to prove anything.
+        TypeError: The response is no such response, or an async one.
+    """
+    exchange = exchange_of(response)
+    if hasattr(exchange.body_iterator, "__anext__"):
+        raise TypeError("This response is asynchronous. Expected: await assert_streams_async(response).")
+    try:
+        while _wants_more(exchange, chunks) and next(exchange.body_iterator, None) is not None:
+            pass
+    finally:
+        response.close()
+    judge(exchange, at_least if chunks is None else max(at_least, chunks))
+
+
+async def assert_streams_async(response: Any, *, chunks: int | None = None, at_least: int = 2) -> None:
+    """:func:`assert_streams` for a response of an async client."""
+    exchange = exchange_of(response)
+    try:
+        while _wants_more(exchange, chunks) and await anext(exchange.body_iterator, None) is not None:
+            pass
+    finally:
+        await response.aclose()
+    judge(exchange, at_least if chunks is None else max(at_least, chunks))
+
+
+def _wants_more(exchange: Any, chunks: int | None) -> bool:
+    return chunks is None or len(exchange.line.ledger.of(READER)) < chunks
+
+
+def judge(exchange: Any, at_least: int = 2) -> None:
+    """Raise :class:`Held` unless the ledger of ``exchange`` proves that it streamed."""
+    ledger: Ledger = exchange.line.ledger
+    fault = find_fault(ledger, at_least)
+    if fault is not None:
+        raise Held(f"{fault}\n\n{draw(exchange)}")
+
+
+def find_fault(ledger: Ledger, at_least: int = 2) -> str | None:
+    """Why the order of ``ledger`` does not prove streaming, in a sentence; None when it does."""
+    for place in ledger.places:
+        ahead = ran_ahead(ledger, place)
+        if ahead is not None:
+            number, entry = ahead
+            by = f" {entry.held_by} held it." if entry.held_by else ""
+            return f"The stream is held: {place} produced chunk {number + 1} before the reader held chunk {number}.{by}"
+    held = ledger.of(READER)
+    if len(held) < at_least:
+        came = f"{len(held)} chunk" + ("" if len(held) == 1 else "s")
+        size = sum(entry.size for entry in held)
+        return (
+            f"Nothing proves that this streams: {came} of {size} B came, expected at least {at_least}. "
+            "Is the body collected before it is sent?"
+        )
+    if held[0].at > 0 and held[0].at == held[-1].at:
+        return (
+            f"The stream is held: time passed until {held[0].at:.3f} s, and then all {len(held)} chunks came at once. "
+            "Is the body collected and cut up again? Where that is how the app works, tap() shows it."
+        )
+    return None
+
+
+def ran_ahead(ledger: Ledger, place: str) -> tuple[int, Entry] | None:
+    """The first chunk of ``place`` that was followed by another before the reader held it: its number and entry."""
+    made = ledger.of(place)
+    same_bytes = sum(entry.size for entry in made) == sum(entry.size for entry in ledger.of(READER))
+    produced = held = number = arrivals = 0
+    last: Entry | None = None
+    for entry in ledger.entries:
+        if entry.place == READER:
+            held, arrivals = held + entry.size, arrivals + 1
+        elif entry.place == place:
+            # Where a layer changed the bytes (compression), any arrival since stands for the chunk.
+            if last is not None and (held < produced if same_bytes else not arrivals):
+                return number, last
+            produced, number, last, arrivals = produced + entry.size, number + 1, entry, 0
+    return None
+
+
+def assert_stops(response: Any) -> None:
+    """Leave ``response`` and raise :class:`NotStopped` unless the app has ended by then, as a left app should."""
+    exchange = exchange_of(response)
+    response.close()
+    _judge_stop(exchange)
+
+
+async def assert_stops_async(response: Any, *, timeout: float = STOPS_WITHIN) -> None:
+    """:func:`assert_stops` for an async client; an app that uses threads gets ``timeout`` seconds to unwind."""
+    exchange = exchange_of(response)
+    await response.aclose()
+    if exchange.is_async:
+        await exchange.until_done(timeout)
+    _judge_stop(exchange)
+
+
+def _judge_stop(exchange: Any) -> None:
+    like = exchange.line.like
+    if not exchange.app_done:
+        raise NotStopped(
+            f"The reader left, {like.name} told the app (http.disconnect), and the app works on. Expected it to end. "
+            f"Does it never call receive()?\n\n{draw(exchange)}"
+        )
+    if getattr(exchange, "ran_on", False):
+        raise NotStopped(
+            f"The reader left, and the app worked on until {like.name} cancelled it after {like.cancels_after:g} s. "
+            f"Expected it to end by itself. Does it never call receive()?\n\n{draw(exchange)}"
+        )
+
+
+def producers(ledger: Ledger) -> Sequence[str]:
+    """The places that produced something, innermost first."""
+    return [place for place in ledger.places if ledger.of(place)] or [APP]

@@ -1,0 +1,373 @@
+"""Transports that stream, for httpx and httpx2, their sync and async clients, WSGI and ASGI apps: one class.
+
+A request's own type says which library asks, so the class serves both and imports neither. Sync clients drive an ASGI
+app on a loop of their own, which runs only while the reader reads; async clients pull a WSGI app in the loop's thread,
+which blocks the loop meanwhile, as virtual time needs it. Called by the fixtures and by tests.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Iterator
+from functools import cache, partial
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
+
+from ..sansio.machine import Head
+from ..sansio.trace import Request
+from ._asgi import ASGIExchange
+from ._ends import BrokenResponse, OpenForEver
+from ._lifespan import Lifespan
+from ._own_loop import OwnLoop
+from ._wsgi import WSGIExchange
+from .kinds import kind_of
+from .likes import Like, like_of
+from .recorded import RecordedTrace, trace_of
+
+if TYPE_CHECKING:
+    import httpx
+    import httpx2
+
+    class _Carrier(httpx.BaseTransport, httpx.AsyncBaseTransport, httpx2.BaseTransport, httpx2.AsyncBaseTransport):  # type: ignore[misc]
+        """What both libraries' clients take, for type checkers; at run time neither looks."""
+
+else:
+    _Carrier = object
+
+
+class Transport(_Carrier):
+    """Hands the requests of an httpx or httpx2 client to ``app``, and its chunks to the reader one by one.
+
+    Args:
+        app: A WSGI or ASGI app.
+        like: The server whose ways are taken (:data:`~.likes.LIKES`); by default uvicorn or gunicorn.
+        via: Hops between app and reader, in a via's text.
+        window: Bytes under way before the app's ``send`` waits. 0 is lockstep: the app makes chunk n+1 only when the
+            reader holds chunk n. ``"server"`` takes the server's own, None has no backpressure. For ASGI apps.
+        raise_app_exceptions: Raise what the app raised where the reader reads, else answer 500 or cut as the server.
+        lifespan: Run the app's lifespan while the client's ``with`` block runs, when it has one.
+        client: What the app is told of the reader's address.
+        root_path: What an ASGI app is told of where it is mounted.
+        state: What its lifespan put into the state, when it runs elsewhere.
+
+    Raises:
+        ConfigurationError: ``like`` or ``via`` is none.
+    """
+
+    def __init__(
+        self,
+        app: Any,
+        *,
+        like: str | Like | None = None,
+        via: str | None = None,
+        window: int | Literal["server"] | None = 0,
+        raise_app_exceptions: bool = True,
+        lifespan: bool = True,
+        client: tuple[str, int] = ("127.0.0.1", 50000),
+        root_path: str = "",
+        state: dict[str, Any] | None = None,
+    ) -> None:
+        self.app, self.kind = app, kind_of(app)
+        self.like = like_of(like, self.kind)
+        self.via = via
+        self._window = self.like.window if window == "server" else window
+        self._raises, self._wants_lifespan = raise_app_exceptions, lifespan
+        self._client, self._root_path = client, root_path
+        self._state = state
+        self._lifespan: Lifespan | None = None
+        self._own: OwnLoop | None = None
+        self._open: list[ASGIExchange] = []
+        if via is not None:
+            from ..profiles import resolve
+
+            resolve(via)
+
+    def __repr__(self) -> str:
+        return f"<Transport to {self.app!r} like {self.like.name}{f' via {self.via}' if self.via else ''}>"
+
+    # Sync
+
+    def __enter__(self) -> Self:
+        if self.kind == "asgi":
+            self._own = OwnLoop()
+            self._own.hold()
+            try:
+                self._own.run(self.__aenter__())
+            except BaseException:
+                self._own.let_go()
+                raise
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End what still runs."""
+        own, self._own = self._own, None
+        if own is not None:
+            try:
+                own.run(self.aclose())
+            finally:
+                own.let_go()
+
+    def handle_request(self, request: Any) -> Any:
+        """One request of a sync client."""
+        library, body = _library(request), request.read()
+        if self.kind == "wsgi":
+            exchange = self._wsgi(request, body)
+            with _in_words_of(library, request):
+                head = self._head_or_500(exchange)
+            return _response(library, head, exchange, _sync_stream(library)(_SyncBody(exchange, library, request)))
+        own = self._own or OwnLoop()
+        own.hold()
+        try:
+            with _in_words_of(library, request):
+                asked, head = own.run(self._asgi(request, body))
+        except BaseException:
+            own.let_go()
+            raise
+        return _response(library, head, asked, _sync_stream(library)(_OwnLoopBody(asked, library, request, own)))
+
+    # Async
+
+    async def __aenter__(self) -> Self:
+        if self.kind == "asgi" and self._wants_lifespan:
+            self._lifespan = Lifespan(self.app)
+            await self._lifespan.startup()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """End what still runs: apps that ignored a reader's leaving are cancelled here."""
+        for exchange in self._open:
+            await exchange.cancel()
+        self._open.clear()
+        lifespan, self._lifespan = self._lifespan, None
+        if lifespan is not None:
+            await lifespan.shutdown()
+
+    async def handle_async_request(self, request: Any) -> Any:
+        """One request of an async client."""
+        library, body = _library(request), await request.aread()
+        exchange: ASGIExchange | WSGIExchange
+        with _in_words_of(library, request):
+            if self.kind == "wsgi":
+                exchange = self._wsgi(request, body)
+                head = self._head_or_500(exchange)
+            else:
+                exchange, head = await self._asgi(request, body)
+        return _response(library, head, exchange, _async_stream(library)(_AsyncBody(exchange, library, request)))
+
+    def _wsgi(self, request: httpx.Request, body: bytes) -> WSGIExchange:
+        asked = _request(request)
+        return WSGIExchange(self.app, asked, like=self.like, via=self.via, body=body, raises=self._raises)
+
+    async def _asgi(self, request: httpx.Request, body: bytes) -> tuple[ASGIExchange, Head]:
+        exchange = ASGIExchange(
+            self.app,
+            _request(request),
+            like=self.like,
+            via=self.via,
+            body=body,
+            window=self._window,
+            raises=self._raises,
+            state=self._state if self._lifespan is None else self._lifespan.state,
+            client=self._client,
+            root_path=self._root_path,
+            scheme=request.url.scheme,
+        )
+        self._open = [other for other in self._open if not other.app_done]
+        self._open.append(exchange)
+        exchange.start()
+        try:
+            return exchange, await exchange.head()
+        except BrokenResponse:
+            if exchange.line.head_given or self._raises:
+                raise
+            return exchange, _SERVER_ERROR
+        except BaseException:
+            await exchange.cancel()
+            raise
+
+    def _head_or_500(self, exchange: WSGIExchange) -> Head:
+        try:
+            return exchange.head()
+        except BrokenResponse:
+            if exchange.line.head_given or self._raises:
+                raise
+            exchange.close()
+            return _SERVER_ERROR
+
+
+_SERVER_ERROR = Head(500, (("content-length", "0"),), "length", 0)
+
+
+def client(app: Any, *, base_url: str = "http://testserver", **options: Any) -> httpx.Client:
+    """A sync client of httpx2, or httpx where that is not installed, on ``app``; options are :class:`Transport`'s."""
+    made: httpx.Client = _installed().Client(transport=Transport(app, **options), base_url=base_url)
+    return made
+
+
+def async_client(app: Any, *, base_url: str = "http://testserver", **options: Any) -> httpx.AsyncClient:
+    """An async client of httpx2, or httpx where that is not installed, on ``app``."""
+    made: httpx.AsyncClient = _installed().AsyncClient(transport=Transport(app, **options), base_url=base_url)
+    return made
+
+
+def _installed() -> ModuleType:
+    from importlib import import_module
+    from importlib.util import find_spec
+
+    for name in ("httpx2", "httpx"):
+        if find_spec(name) is not None:
+            return import_module(name)
+    raise ModuleNotFoundError("Neither httpx2 nor httpx is installed. Expected one: pip install httpx2.")
+
+
+def _library(request: Any) -> ModuleType:
+    for kind in type(request).__mro__:
+        name = kind.__module__.partition(".")[0]
+        if name in ("httpx", "httpx2"):
+            return sys.modules[name]
+    raise TypeError(f"{request!r} is no request of httpx or httpx2. Expected one. Which client sends it?")
+
+
+def _request(request: httpx.Request) -> Request:
+    headers = tuple((key.decode("latin-1"), value.decode("latin-1")) for key, value in request.headers.raw)
+    return Request(request.method, request.url.raw_path.decode("ascii"), "1.1", headers)
+
+
+@cache
+def _response_class(library: ModuleType) -> Any:
+    class StreamedResponse(library.Response):  # type: ignore[misc,name-defined]
+        """A response with its ``trace``, ``exchange`` under ``streamproof``."""
+
+        @property
+        def trace(self) -> RecordedTrace:
+            """The recording; RuntimeError while the response runs."""
+            return trace_of(self)
+
+    StreamedResponse.__name__ = StreamedResponse.__qualname__ = "Response"
+    return StreamedResponse
+
+
+def _response(library: ModuleType, head: Head, exchange: Any, stream: Any) -> Any:
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in head.headers]
+    kind = _response_class(library)
+    return kind(head.status, headers=headers, stream=stream, extensions={"streamproof": exchange})
+
+
+@cache
+def _sync_stream(library: ModuleType) -> Any:
+    class Stream(library.SyncByteStream):  # type: ignore[misc,name-defined]
+        def __init__(self, body: _SyncBody) -> None:
+            self._body = body
+
+        def __iter__(self) -> Iterator[bytes]:
+            # Not the body itself: ``yield from`` would close it, and so the response, when a reader stops half-way.
+            return iter(partial(next, self._body, None), None)
+
+        def close(self) -> None:
+            self._body.close()
+
+    return Stream
+
+
+@cache
+def _async_stream(library: ModuleType) -> Any:
+    class Stream(library.AsyncByteStream):  # type: ignore[misc,name-defined]
+        def __init__(self, body: _AsyncBody) -> None:
+            self._body = body
+
+        def __aiter__(self) -> AsyncIterator[bytes]:
+            return self._body
+
+        async def aclose(self) -> None:
+            await self._body.aclose()
+
+    return Stream
+
+
+class _in_words_of:
+    """Our ends as the library's own errors, so that an app's tests need not know us."""
+
+    def __init__(self, library: ModuleType, request: Any) -> None:
+        self._library, self._request = library, request
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, BrokenResponse):
+            self._say("RemoteProtocolError", error)
+        if isinstance(error, OpenForEver):
+            self._say("ReadTimeout", error)
+
+    def _say(self, name: str, error: BaseException) -> NoReturn:
+        raise getattr(self._library, name)(str(error), request=self._request) from error
+
+
+class _SyncBody:
+    """The body as an iterator, and no generator: one that is left half-way has nothing to finalise."""
+
+    def __init__(self, exchange: Any, library: ModuleType, request: Any) -> None:
+        self._exchange, self._words = exchange, _in_words_of(library, request)
+        exchange.body_iterator = self
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        with self._words:
+            data = self._read()
+        if data is None:
+            raise StopIteration
+        return data
+
+    def _read(self) -> bytes | None:
+        return self._exchange.read()  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        self._exchange.close()
+
+
+class _OwnLoopBody(_SyncBody):
+    def __init__(self, exchange: ASGIExchange, library: ModuleType, request: Any, own: OwnLoop) -> None:
+        super().__init__(exchange, library, request)
+        self._own, self._closed = own, False
+
+    def _read(self) -> bytes | None:
+        return self._own.run(self._exchange.read())  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            try:
+                self._own.run(self._exchange.close())
+            finally:
+                self._own.let_go()
+
+
+class _AsyncBody:
+    def __init__(self, exchange: Any, library: ModuleType, request: Any) -> None:
+        self._exchange, self._words = exchange, _in_words_of(library, request)
+        exchange.body_iterator = self
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        exchange = self._exchange
+        with self._words:
+            data: bytes | None = await exchange.read() if exchange.is_async else exchange.read()
+        if data is None:
+            raise StopAsyncIteration
+        return data
+
+    async def aclose(self) -> None:
+        if self._exchange.is_async:
+            await self._exchange.close()
+        else:
+            self._exchange.close()

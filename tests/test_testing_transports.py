@@ -1,0 +1,343 @@
+"""The transports stream, under httpx and httpx2, sync and async, WSGI and ASGI, asyncio and trio."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from importlib import import_module
+from typing import Any
+
+import pytest
+
+from streamproof.testing.clocks import SteppedClock, VirtualLoop, stepped
+from streamproof.testing.joining import joined
+from streamproof.testing.likes import LIKES
+from streamproof.testing.lockstep import Held, assert_streams, assert_streams_async
+from streamproof.testing.transports import Transport
+
+from .testing_apps import ASGIStream, WSGIStream, need
+
+LIBRARIES = ["httpx", "httpx2"]
+KINDS = [WSGIStream, ASGIStream]
+CHUNKS = [b"chunk %d\n" % number for number in range(1, 6)]
+URL = "http://testserver/"
+
+
+@pytest.fixture(params=LIBRARIES)
+def library(request: pytest.FixtureRequest) -> Any:
+    need(request.param)
+    return import_module(request.param)
+
+
+@pytest.fixture
+def clock() -> Iterator[SteppedClock]:
+    with stepped() as clock:
+        yield clock
+
+
+def on_asyncio(main: Callable[[], Awaitable[None]]) -> None:
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(main())  # type: ignore[arg-type]
+
+
+def on_trio(main: Callable[[], Awaitable[None]]) -> None:
+    need("trio")
+    import trio.testing
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+@pytest.fixture(params=[on_asyncio, on_trio], ids=["asyncio", "trio"])
+def run(request: pytest.FixtureRequest) -> Callable[[Callable[[], Awaitable[None]]], None]:
+    return request.param  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_chunk_is_read_before_the_next_is_made(library: Any, kind: Any, clock: SteppedClock) -> None:
+    app = kind()
+    with library.Client(transport=Transport(app)) as client, client.stream("GET", URL) as response:
+        for number, chunk in enumerate(response.iter_raw(), 1):
+            assert chunk == CHUNKS[number - 1]
+            assert app.events[-1] == f"made {number}"
+    assert response.headers["content-type"] == "text/plain"
+    assert clock.now - clock.start == 5.0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_async_reader_holds_each_chunk_before_the_next_is_made(library: Any, kind: Any, run: Any) -> None:
+    app = kind(seconds=0.0)
+
+    async def main() -> None:
+        async with (
+            library.AsyncClient(transport=Transport(app)) as client,
+            client.stream("GET", URL) as response,
+        ):
+            number = 0
+            async for chunk in response.aiter_raw():
+                number += 1
+                assert chunk == CHUNKS[number - 1]
+                assert app.events[-1] == f"made {number}"
+            assert number == 5
+
+    run(main)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("control", [False, True], ids=["as_is", "joined"])
+def test_the_proof_passes_on_the_app_and_fails_on_its_joined_twin(
+    library: Any, kind: Any, control: bool, clock: SteppedClock
+) -> None:
+    app = joined(kind()) if control else kind()
+    with library.Client(transport=Transport(app)) as client, client.stream("GET", URL) as response:
+        if control:
+            with pytest.raises(Held, match="1 chunk of 40 B came"):
+                assert_streams(response)
+        else:
+            assert_streams(response)
+
+
+@pytest.mark.parametrize("control", [False, True], ids=["as_is", "joined"])
+def test_the_proof_holds_for_endless_streams_of_async_clients(library: Any, run: Any, control: bool) -> None:
+    app = joined(ASGIStream(chunks=None)) if control else ASGIStream(chunks=None)
+
+    async def main() -> None:
+        async with library.AsyncClient(transport=Transport(app)) as client, client.stream("GET", URL) as response:
+            if control:
+                with pytest.raises(Held, match="Nothing proves"):
+                    await assert_streams_async(response, chunks=3)
+            else:
+                await assert_streams_async(response, chunks=3)
+
+    run(main)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_reader_may_leave_an_endless_stream_and_the_app_is_told(library: Any, kind: Any, clock: SteppedClock) -> None:
+    app = kind(chunks=None)
+    with library.Client(transport=Transport(app)) as client, client.stream("GET", URL) as response:
+        arrivals = response.iter_raw()  # httpx2 closes the response with it
+        assert next(arrivals) == CHUNKS[0]
+        assert app.events == ["made 1"]
+        response.close()
+        assert app.events[-1] == "closed"
+    assert response.trace.outcome == "client_gone"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_the_app_raises_comes_out_where_the_reader_reads(library: Any, kind: Any, clock: SteppedClock) -> None:
+    got = []
+    with (
+        library.Client(transport=Transport(kind(fails_at=2))) as client,
+        client.stream("GET", URL) as response,
+        pytest.raises((LookupError, ExceptionGroup)),
+    ):
+        got.extend(response.iter_raw())
+    assert response.trace.outcome == "app_error"
+    assert "the well is dry" in response.trace.end.reason
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_without_raising_a_broken_stream_is_cut_as_a_server_cuts_it(
+    library: Any, kind: Any, clock: SteppedClock
+) -> None:
+    got = []
+    transport = Transport(kind(fails_at=2), raise_app_exceptions=False)
+    with (
+        library.Client(transport=transport) as client,
+        client.stream("GET", URL) as response,
+        pytest.raises(library.RemoteProtocolError, match="The response was cut"),
+    ):
+        for chunk in response.iter_raw():
+            got.append(chunk)
+    assert got == CHUNKS[:2]
+
+
+def test_without_raising_an_app_that_fails_before_its_head_answers_500(library: Any) -> None:
+    def app(environ: Any, start_response: Any) -> Any:
+        raise LookupError
+
+    async def asgi(scope: Any, receive: Any, send: Any) -> None:
+        raise LookupError
+
+    for broken in (app, asgi):
+        with library.Client(transport=Transport(broken, raise_app_exceptions=False, lifespan=False)) as client:
+            assert client.get(URL).status_code == 500
+        with library.Client(transport=Transport(broken, lifespan=False)) as client, pytest.raises(LookupError):
+            client.get(URL)
+
+
+def test_daphne_leaves_a_broken_stream_open_so_its_reader_times_out(library: Any, clock: SteppedClock) -> None:
+    transport = Transport(ASGIStream(fails_at=2), like="daphne", raise_app_exceptions=False)
+    with (
+        library.Client(transport=transport) as client,
+        client.stream("GET", URL) as response,
+        pytest.raises(library.ReadTimeout, match="daphne leaves the connection open"),
+    ):
+        list(response.iter_raw())
+
+
+@pytest.mark.parametrize("like", [name for name, like in LIKES.items() if like.kind == "asgi"])
+def test_each_server_names_itself_to_the_app_as_it_does(like: str, clock: SteppedClock) -> None:
+    need("httpx")
+    import httpx
+
+    app = ASGIStream(listens=False)
+    with httpx.Client(transport=Transport(app, like=like)) as client:
+        assert client.get(URL).content == b"".join(CHUNKS)
+    assert app.scope["asgi"].get("spec_version") == LIKES[like].spec_version
+    assert ("extensions" in app.scope) == (LIKES[like].extensions is not None)
+
+
+@pytest.mark.parametrize(
+    ("like", "ends"),
+    [
+        ("uvicorn", "runs on"),
+        ("hypercorn", "runs on"),
+        ("granian", "runs on"),
+        ("gunicorn-asgi", "cancelled"),
+        ("daphne", "cancelled"),
+        ("spec", "told by OSError"),
+    ],
+)
+def test_each_server_tells_a_deaf_app_its_own_way_that_the_reader_left(
+    like: str, ends: str, clock: SteppedClock
+) -> None:
+    need("httpx")
+    import httpx
+
+    app = ASGIStream(chunks=None, seconds=0.0, listens=False)
+    with httpx.Client(transport=Transport(app, like=like)) as client, client.stream("GET", URL) as response:
+        next(response.iter_raw())
+        response.close()
+        exchange = response.extensions["streamproof"]
+        assert exchange.app_done == (ends != "runs on")
+        assert exchange.ran_on == (ends == "cancelled")
+    assert app.events[-1] == "closed"
+
+
+def test_a_window_lets_the_app_run_ahead_as_far_as_it_is_wide(clock: SteppedClock) -> None:
+    need("httpx")
+    import httpx
+
+    def made(window: Any) -> int:
+        app = ASGIStream(chunks=50, seconds=0.0)
+
+        async def main() -> int:
+            async with (
+                httpx.AsyncClient(transport=Transport(app, window=window)) as client,
+                client.stream("GET", URL) as response,
+            ):
+                await anext(response.aiter_raw())
+                for _ in range(200):
+                    await asyncio.sleep(0)
+                return len(app.events)
+
+        with asyncio.Runner() as runner:
+            return runner.run(main())
+
+    assert made(0) == 1
+    assert made(24) == 4
+    assert made(None) >= 50
+
+
+def test_the_lifespan_runs_while_the_client_is_open(library: Any, run: Any) -> None:
+    events = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            assert (await receive())["type"] == "lifespan.startup"
+            scope["state"]["well"] = "deep"
+            await send({"type": "lifespan.startup.complete"})
+            assert (await receive())["type"] == "lifespan.shutdown"
+            events.append("shutdown")
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+        body = scope["state"]["well"].encode()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": body})
+
+    async def main() -> None:
+        async with library.AsyncClient(transport=Transport(app)) as client:
+            assert (await client.get(URL)).text == "deep"
+            assert not events
+        assert events == ["shutdown"]
+
+    run(main)
+    events.clear()
+    with library.Client(transport=Transport(app)) as client:
+        assert client.get(URL).text == "deep"
+    assert events == ["shutdown"]
+
+
+def test_a_failed_startup_is_raised(library: Any) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.failed", "message": "no database"})
+
+    with (
+        pytest.raises(Exception, match="The app's startup failed: no database"),
+        library.Client(transport=Transport(app)),
+    ):
+        raise AssertionError("not reached")
+
+
+def test_a_sync_client_needs_no_closing(library: Any, clock: SteppedClock) -> None:
+    response = library.Client(transport=Transport(ASGIStream())).get(URL)
+    assert response.content == b"".join(CHUNKS)
+
+
+def test_requests_carry_body_query_and_fields(library: Any) -> None:
+    async def echo(scope: Any, receive: Any, send: Any) -> None:
+        body = (await receive())["body"]
+        await send({"type": "http.response.start", "status": 201, "headers": [(b"x-query", scope["query_string"])]})
+        await send({"type": "http.response.body", "body": dict(scope["headers"])[b"x-a"] + body})
+
+    def wsgi_echo(environ: Any, start_response: Any) -> Any:
+        start_response("201 Created", [("X-Query", environ["QUERY_STRING"])])
+        return [environ["HTTP_X_A"].encode() + environ["wsgi.input"].read()]
+
+    for app in (echo, wsgi_echo):
+        with library.Client(transport=Transport(app, lifespan=False)) as client:
+            response = client.post(URL + "?a=1&b=%20", content=b"body", headers={"X-A": "a"})
+        assert (response.status_code, response.content, response.headers["x-query"]) == (201, b"abody", "a=1&b=%20")
+
+
+def test_a_hop_between_app_and_reader_holds_what_it_holds_and_is_named(library: Any, clock: SteppedClock) -> None:
+    for kind in KINDS:
+        with (
+            library.Client(transport=Transport(kind(), via="gae-standard")) as client,
+            client.stream("GET", URL) as response,
+        ):
+            with pytest.raises(Held, match=r"chunk 2 before the reader held chunk 1\. gae-standard held it\."):
+                assert_streams(response)
+
+
+def test_a_hop_that_holds_nothing_is_passed(library: Any, clock: SteppedClock) -> None:
+    for kind in KINDS:
+        with (
+            library.Client(transport=Transport(kind(), via="passthrough")) as client,
+            client.stream("GET", URL) as response,
+        ):
+            assert_streams(response)
+
+
+def test_head_requests_get_no_body(library: Any, clock: SteppedClock) -> None:
+    for kind in KINDS:
+        with library.Client(transport=Transport(kind())) as client:
+            assert client.head(URL).content == b""
+
+
+def test_a_sync_client_inside_a_loop_says_what_to_use() -> None:
+    need("httpx")
+    import httpx
+
+    async def main() -> None:
+        with pytest.raises(RuntimeError, match="Was async_client"):
+            httpx.Client(transport=Transport(ASGIStream())).get(URL)
+
+    asyncio.run(main())
+
+
+def test_an_unknown_server_is_refused_with_the_valid_ones() -> None:
+    with pytest.raises(ValueError, match=r"like='apache' is no server for a WSGI app. Expected one of: gunicorn, wai"):
+        Transport(WSGIStream(), like="apache")
+    with pytest.raises(ValueError, match="is no known profile"):
+        Transport(WSGIStream(), via="ngnix")
