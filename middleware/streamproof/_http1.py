@@ -6,6 +6,8 @@ HTTP/1.1 requests, so the version in the request line of a 1.0 request is put th
 
 from __future__ import annotations
 
+import re
+
 from .sansio.errors import ConfigurationError, StreamProofError
 from .sansio.http import Framing, content_length, has_body, tokens
 from .sansio.trace import Request, Response
@@ -76,8 +78,14 @@ class Conversation:
                     self.fault = "the server switched to another protocol or said nothing more"
                     break
         except h11.RemoteProtocolError as error:
-            self.fault = str(error) if received else f"the end came early: {error}"
+            self.fault = self._fault(error, ended=not received)
         return b"".join(body)
+
+    def _fault(self, error: h11.RemoteProtocolError, *, ended: bool) -> str:
+        if ended and self.head is None:
+            return "the connection was closed before a response"
+        said = re.sub(r"bytearray\(b(.*)\)", r"\1", str(error))
+        return f"the end came early: {said}" if ended else said
 
     def _left_over(self) -> int:
         return len(self._connection.trailing_data[0])

@@ -128,7 +128,7 @@ def read(
                 if talk.fault is not None:
                     return trace(Outcome.CUT, None if received else "fin", "upstream", talk.fault)
                 if max_chunks is not None and len(chunks) >= max_chunks:
-                    raise _Left(f"after {max_chunks} chunks, as asked")
+                    raise _Left(f"after {max_chunks} chunk{'s' * (max_chunks > 1)}, as asked")
         except _Left as left:
             return trace(Outcome.CLIENT_GONE, why=left.reason)
         except (ConnectionResetError, BrokenPipeError):
