@@ -48,12 +48,16 @@ class Teller:
         for gauge in self._gauges:
             gauge.opened()
 
+    def headed(self, recording: Recording) -> None:
+        """It has a head: now the framework knows the route, and Flask forgets it before the body."""
+        recording.route = route_of(recording.asked)
+
     def ended(self, recording: Recording, trace: Trace) -> None:
         """A stream ended."""
         self.live.ended(recording.recorder)
         for gauge in self._gauges:
             gauge.ended()
-        self.background(trace, route=route_of(recording.asked))
+        self.background(trace, route=recording.route)
 
     def __call__(self, trace: Trace) -> None:
         """Take a trace of which nothing else is known."""

@@ -8,12 +8,14 @@ runs in the master and ``worker_exit`` in the worker. Each use has its reason be
 from __future__ import annotations
 
 import contextlib
+import gc
 import glob
 import os
 import shutil
 import sys
 import tempfile
-import traceback
+import threading
+import time
 from typing import Any
 
 from . import _gunicorn_conf, live
@@ -22,6 +24,8 @@ from .sansio.errors import ConfigurationError, StreamProofError
 from .sansio.trace import Outcome
 from .settings import Settings, load
 
+#: Seconds between two looks whether the worker was told to stop; gunicorn has no hook for SIGTERM.
+LOOK_EVERY = 0.25
 _COUNTS = "PROMETHEUS_MULTIPROC_DIR"
 _assembly: Assembly | None = None
 _own_counts: tuple[int, str] | None = None  # the process that made the folder, and the folder
@@ -80,6 +84,18 @@ def wrap_worker(worker: Any) -> None:
     except ConfigurationError as error:
         worker.log.error("streamproof leaves the app alone: %s", error)
     worker._streamproof = True
+    threading.Thread(target=_watch, args=(worker,), daemon=True, name="streamproof-stop").start()
+
+
+def _watch(worker: Any) -> None:
+    """Tell what is still open just before ``graceful_timeout`` is over: then the master kills, and nobody can."""
+    server = None
+    while worker.alive and not getattr(server, "should_exit", False):
+        time.sleep(LOOK_EVERY)
+        if server is None and hasattr(worker, "config"):
+            server = _uvicorn_server()
+    time.sleep(max(0.0, worker.cfg.graceful_timeout - 2 * LOOK_EVERY))
+    leaving(worker)
 
 
 def _stop_all(sentence: str) -> int:
@@ -90,6 +106,14 @@ def _stop_all(sentence: str) -> int:
 def _is_tornado(app: Any) -> bool:
     """Is it what the tornado worker serves as it is, and no WSGI app?"""
     return any(f"{kind.__module__}.{kind.__name__}" in _TORNADO for kind in type(app).__mro__)
+
+
+def _uvicorn_server() -> Any:
+    """The server of uvicorn's worker, which keeps it in a local variable and leaves ``worker.alive`` as it is."""
+    for found in gc.get_objects():
+        if type(found).__module__ == "uvicorn.server" and hasattr(found, "should_exit"):
+            return found
+    return None
 
 
 _TORNADO = frozenset(("tornado.web.Application", "tornado.wsgi.WSGIContainer"))
@@ -108,7 +132,7 @@ def timed_out(worker: Any) -> None:
 def leaving(worker: Any) -> None:
     """The worker ends. Streams that are open now (graceful_timeout is over) will not be seen to end."""
     if _assembly is not None and worker.pid == os.getpid():  # gunicorn calls the hook in the master, too
-        live.end_all(Outcome.SHUTDOWN, "gunicorn", "the worker ended")
+        live.end_all(Outcome.SHUTDOWN, "gunicorn", f"graceful timeout {worker.cfg.graceful_timeout:g} s")
         _assembly.flush()
 
 
@@ -142,13 +166,13 @@ def _empty(folder: str) -> None:
 
 def worker_died(worker: Any) -> None:
     """Take the dead worker's gauges out of the sum."""
-    if _COUNTS in os.environ and "prometheus_client" in sys.modules:
-        from .exporters.prometheus import process_died
-
+    if _COUNTS in os.environ:
         try:
+            from .exporters.prometheus import process_died
+
             process_died(worker.pid)
-        except OSError:
-            traceback.print_exc()
+        except (ImportError, OSError):  # the folder may be the application's own matter
+            worker.log.exception("streamproof: the counts of a dead worker could not be tidied up")
 
 
 def tidy_up(server: Any) -> None:
