@@ -51,8 +51,6 @@ def word(server: Server, request: Request) -> str:
 def test_a_via_in_the_live_process_delivers_as_production_would(
     target: str, request_: Request, via: str | None, verdict: str
 ) -> None:
-    if via == "nginx:proxy_http_version=1.0" and "fastapi" in target:
-        verdict = "in blocks"  # its body is longer than a buffer
     with serve(target, via=via) as server:
         assert word(server, request_) == verdict
 

@@ -88,6 +88,14 @@ def test_a_server_that_joins_is_found_by_measuring_it() -> None:
     assert diagnose(app, None, measured=app).verdict.word == "streams"
 
 
+def test_what_never_arrived_waited_until_the_reader_left() -> None:
+    left = stream([(0.0, 10), (1.0, 10)], framing="close", outcome=Outcome.CLIENT_GONE, end=3.0)
+    seen = diagnose(left, "gae-standard")
+    assert seen.verdict.word == "held to the end"
+    assert seen.worst_lag == 3.0
+    assert seen.verdict.sentence.startswith("none of 20 B had arrived when the reader left at 3.00 s: App Engine")
+
+
 def test_hold_is_causal_and_not_a_matter_of_speed() -> None:
     """The same lag is no hold where the next chunk was not there yet, and one where it was."""
     slow = stream([(index * 1.0, 10) for index in range(4)])

@@ -73,7 +73,7 @@ def diagnose(trace: Trace, via: str | Via | None, *, measured: Trace | None = No
         return Diagnosis("app", trace, made.produced, 0.0, 0, judge_production(trace))
     if via is None:
         assert measured is not None
-        verdict, seen = judge_delivery(trace, measured, rule="held between the app and its server's socket")
+        verdict, seen = judge_delivery(trace, measured, rule="between the app and its server's socket")
         return Diagnosis("server", measured, seen.delivered, seen.worst_lag, seen.most_held, verdict)
     chain = resolve(via)
     holders = _Holders()

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from .trace import Chunk, Trace
+from .trace import Chunk, Outcome, Trace
 
 #: Arrivals closer than this are one burst, seconds: what a reader cannot tell apart on a busy machine, and half of
 #: what the noise of two recordings of the same proxy allows to assert.
@@ -106,6 +106,11 @@ def compare(production: Trace, delivery: Trace, *, tolerance: float = BURST_GAP)
             worst, worst_at = lag.seconds, lag.offset
     total = sum(burst.size for burst in made)
     arrived = sum(burst.size for burst in got)
+    if arrived < total and delivery.outcome is Outcome.CLIENT_GONE:
+        # What had not arrived when the reader left has waited that long at least.
+        waited = delivery.end.at - _produced_at(production.chunks, arrived)
+        if waited > worst:
+            worst, worst_at = waited, arrived
     return Comparison(
         produced=made,
         delivered=got,
@@ -116,6 +121,15 @@ def compare(production: Trace, delivery: Trace, *, tolerance: float = BURST_GAP)
         lost=max(total - arrived, 0),
         most_held=_most_held(production.chunks, delivery.chunks),
     )
+
+
+def _produced_at(chunks: Sequence[Chunk], offset: int) -> float:
+    """When the byte at ``offset`` was produced."""
+    for chunk in chunks:
+        if offset < chunk.size:
+            return chunk.at
+        offset -= chunk.size
+    return chunks[-1].at
 
 
 def _held(made: Sequence[Burst], got: Sequence[Burst], tolerance: float) -> int:

@@ -62,7 +62,7 @@ def judge_delivery(
     seen = compare(production, delivery)
     word, sentence = _word(production, delivery, seen)
     healthy = word in ("streams", "late") or (word == "in blocks" and seen.worst_lag <= TOLERABLE)
-    if word == "streams":
+    if word in ("streams", "not a stream", "failed"):
         rule = fix = None
     elif rule is not None:
         sentence = f"{sentence}: {rule}"
@@ -71,6 +71,8 @@ def judge_delivery(
 
 def _word(production: Trace, delivery: Trace, seen: Comparison) -> tuple[Word, str]:
     end = delivery.end
+    if end.outcome is Outcome.CLIENT_GONE and seen.produced and not seen.delivered:
+        return "held to the end", f"none of {seen.lost} B had arrived when the reader left at {end.at:.2f} s"
     if delivery.response is None:
         return "refused", "no answer reached the reader"
     if production.response is not None and delivery.response.status != production.response.status:
