@@ -17,9 +17,9 @@ from types import FrameType
 
 from .. import __version__
 from ..sansio.errors import StreamProofError
-from . import check, probe, profiles, proxy, replay
+from . import check, probe, profiles, proxy, replay, settings
 
-COMMANDS = (check, probe, proxy, replay, profiles)
+COMMANDS = (check, probe, proxy, replay, profiles, settings)
 
 FINDINGS = 1
 CANNOT_RUN = 2
