@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from streamproof import ConfigurationError
 from streamproof._codings import coders
 from streamproof.sansio.flush import FlushPolicy

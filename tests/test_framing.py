@@ -7,6 +7,7 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from streamproof.sansio.framing import EVENTS, JSON_LINES, LINES, OPAQUE, Scanner, framing_of, noise
 
 EVENT_TEXT = st.text("ab:\n\r", max_size=60).map(str.encode)

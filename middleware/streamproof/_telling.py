@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
-from .sansio.errors import ConfigurationError
+from .sansio.errors import ConfigurationError, StreamProofError
+from .sansio.findings import Finding
 from .sansio.http import Headers, head_size
 from .sansio.recorder import Recorder
 from .sansio.trace import Outcome, Request, Trace
@@ -29,6 +30,14 @@ REDACTED = "[redacted]"
 
 #: Stands in a live recording for the request, which is read when the recording is told.
 UNREAD = Request()
+
+
+class BudgetExceeded(StreamProofError):
+    """A stream overran its budget, and that was to be raised; ``findings`` say how."""
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        super().__init__("; ".join(map(str, findings)))
+        self.findings = tuple(findings)
 
 
 class Listeners:
@@ -68,6 +77,8 @@ class Listeners:
                     listener.ended(recording, trace)  # type: ignore[attr-defined]
                 else:
                     listener(trace)
+            except BudgetExceeded:
+                raise  # the one listener that is asked to
             except Exception:
                 self._drop(listener)
 

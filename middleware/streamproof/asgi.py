@@ -31,7 +31,10 @@ from .sansio.recorder import Recorder
 from .sansio.trace import Outcome, Request
 
 if TYPE_CHECKING:
+    from ._budgets import OnViolation
     from .profiles import Profile, Via
+    from .sansio.findings import Budget
+    from .sansio.flush import FlushPolicy
 
 Message: TypeAlias = MutableMapping[str, Any]
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -51,11 +54,17 @@ class StreamMiddleware:
             in the event loop's thread, before background tasks. One that raises is logged once and dropped.
         keep_chunks: False keeps the figures only (constant memory), True each chunk with its bytes, a number the
             first so many.
+        policy: what is done to streams (:class:`~streamproof.sansio.flush.FlushPolicy`); other responses pass as they
+            are. A trace shows what left the policy. None does nothing.
+        budget: what a stream may take (:class:`~streamproof.Budget`).
+        on_violation: one or more of ``"log"``, ``"metric"``, ``"raise"`` (from where the stream ends) and callables
+            ``(finding, trace)``, for streams that overran it.
 
-    With no ``via`` and nobody to tell, a call is passed on to the app.
+    With none of ``policy`` and ``via`` and nobody to tell, a call is passed on to the app.
 
     Raises:
-        ConfigurationError: ``via`` names no known profile or option, or ``on_trace`` cannot be called.
+        ConfigurationError: ``via`` names no known profile or option, ``on_trace`` cannot be called, the policy names a
+            coding that is not installed, or an option is of the wrong kind.
     """
 
     def __init__(
@@ -65,8 +74,21 @@ class StreamMiddleware:
         via: str | Profile | Via | None = None,
         on_trace: Listener | Iterable[Listener] = (),
         keep_chunks: bool | int = False,
+        policy: FlushPolicy | None = None,
+        budget: Budget | None = None,
+        on_violation: OnViolation = "log",
     ) -> None:
         self._app = app
+        if policy is not None or budget is not None:
+            from ._asgi_flush import flushed
+            from ._budgets import BudgetWatch, watched_policy
+            from ._flushing import Flushing
+
+            if (policy := watched_policy(policy, budget)) is not None:
+                self._app = flushed(app, Flushing(policy))
+            if budget is not None:
+                asked = (on_trace,) if callable(on_trace) else tuple(on_trace)
+                on_trace = (*asked, BudgetWatch(budget, on_violation))
         self._listeners = Listeners(on_trace)
         self._keep_chunks = keep_chunks
         self._route = None if via is None else Route(via)
