@@ -16,8 +16,10 @@ from streamproof.sansio.trace import Outcome, Trace
 MERGED = 0.005  # arrivals closer than this are one burst
 LATE = 0.010  # the largest error of a byte's lag
 
-#: Their values name a moment or a product's release; what is compared is that they are there.
-_VALUES_OF_THEIR_OWN = frozenset(("date", "server", "age", "via"))
+#: Their values name a moment or a product's release; what is compared is that they are there, and how often.
+_VALUES_OF_THEIR_OWN = frozenset(("date", "server", "age"))
+#: RFC 9110 section 5.3: these are lists, in one field or in several.
+_LISTS = frozenset(("vary", "accept-ranges", "cache-control", "content-encoding", "content-language"))
 
 #: Fields that delimit or encode the body: compared whether the origin sent them or not.
 _OF_THE_BODY = frozenset(("content-length", "content-encoding", "vary"))
@@ -159,9 +161,18 @@ def _fields(origin: Trace, real: Trace, told: Trace) -> tuple[str, str]:
 
 
 def _values(trace: Trace, names: frozenset[str] | set[str]) -> dict[str, list[str]]:
+    """Per field of interest its values, as far as they are compared."""
     assert trace.response is not None
     out: dict[str, list[str]] = {}
     for name, value in trace.response.headers:
-        if (low := name.lower()) in names:
-            out.setdefault(low, []).append("…" if low in _VALUES_OF_THEIR_OWN else value)
+        if (low := name.lower()) not in names:
+            continue
+        if low == "via":
+            out[low] = ["…"]  # each hop names itself there, in whatever words
+        elif low in _VALUES_OF_THEIR_OWN:
+            out.setdefault(low, []).append("…")
+        elif low in _LISTS:
+            out[low] = sorted({*out.get(low, []), *(member.strip().lower() for member in value.split(","))})
+        else:
+            out.setdefault(low, []).append(value)
     return out

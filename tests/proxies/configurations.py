@@ -16,9 +16,9 @@ from .recipes import TYPES
 from .recipes_envoy import compressor, envoy
 from .schedules import Schedule
 
-_HTTP11 = 'proxy_http_version 1.1; proxy_set_header Connection "";'
-_GZIP = f"gzip on; gzip_types {' '.join(TYPES)}; gzip_proxied any;"
-_VIA_GZIP = f"gzip=on,gzip_types={' '.join(TYPES)},gzip_proxied=any"
+HTTP11 = 'proxy_http_version 1.1; proxy_set_header Connection "";'
+GZIP = f"gzip on; gzip_types {' '.join(TYPES)}; gzip_proxied any;"
+VIA_GZIP = f"gzip=on,gzip_types={' '.join(TYPES)},gzip_proxied=any"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,77 +67,79 @@ class Configuration:
             yield site
 
 
-def _one(name: str, recipe: Recipe, via: str, reads: str | None = None) -> Configuration:
+def one(name: str, recipe: Recipe, via: str, reads: str | None = None) -> Configuration:
+    """A configuration of one hop."""
     return Configuration(name, (RealHop(recipe, via),), reads)
 
 
 _EACH = (
-    _one("nginx", recipes.nginx(), "nginx"),
-    _one("nginx-http11", recipes.nginx(_HTTP11), "nginx:proxy_http_version=1.1"),
-    _one(
+    one("nginx", recipes.nginx(), "nginx"),
+    one("nginx-http11", recipes.nginx(HTTP11), "nginx:proxy_http_version=1.1"),
+    one(
         "nginx-unbuffered",
-        recipes.nginx(_HTTP11, "proxy_buffering off;"),
+        recipes.nginx(HTTP11, "proxy_buffering off;"),
         "nginx:proxy_http_version=1.1,proxy_buffering=off",
     ),
-    _one("nginx-gzip", recipes.nginx(_HTTP11, _GZIP), f"nginx:proxy_http_version=1.1,{_VIA_GZIP}"),
-    _one(
+    one("nginx-gzip", recipes.nginx(HTTP11, GZIP), f"nginx:proxy_http_version=1.1,{VIA_GZIP}"),
+    one(
         "nginx-gzip-unbuffered",
-        recipes.nginx(_HTTP11, _GZIP, "proxy_buffering off;"),
-        f"nginx:proxy_http_version=1.1,proxy_buffering=off,{_VIA_GZIP}",
+        recipes.nginx(HTTP11, GZIP, "proxy_buffering off;"),
+        f"nginx:proxy_http_version=1.1,proxy_buffering=off,{VIA_GZIP}",
     ),
-    _one("nginx-tls", recipes.nginx(_HTTP11, listen="ssl"), "nginx:proxy_http_version=1.1,tls=on", "http/1.1"),
-    _one("nginx-tls-http2", recipes.nginx(_HTTP11, listen="ssl http2"), "nginx:proxy_http_version=1.1,tls=on", "h2"),
+    one("nginx-tls", recipes.nginx(HTTP11, listen="ssl"), "nginx:proxy_http_version=1.1,tls=on", "http/1.1"),
+    one("nginx-tls-http2", recipes.nginx(HTTP11, listen="ssl http2"), "nginx:proxy_http_version=1.1,tls=on", "h2"),
     Configuration(
         "nginx-nginx",
         (
-            RealHop(recipes.nginx(_HTTP11), "nginx:proxy_http_version=1.1"),
-            RealHop(recipes.nginx(_HTTP11), "nginx:proxy_http_version=1.1"),
+            RealHop(recipes.nginx(HTTP11), "nginx:proxy_http_version=1.1"),
+            RealHop(recipes.nginx(HTTP11), "nginx:proxy_http_version=1.1"),
         ),
     ),
-    _one("apache", recipes.apache(), "apache"),
-    _one(
+    one("apache", recipes.apache(), "apache"),
+    one(
         "apache-deflate",
         recipes.apache(f"AddOutputFilterByType DEFLATE {' '.join(TYPES)}", modules=("filter", "deflate")),
         f"apache:deflate={' '.join(TYPES)}",
     ),
-    _one("haproxy", recipes.haproxy(), "haproxy"),
-    _one("haproxy-no-delay", recipes.haproxy("option http-no-delay"), "haproxy:http-no-delay=on"),
-    _one("haproxy-mss", recipes.haproxy(bind="mss 1460"), "haproxy:mss=1460"),
-    _one(
+    one("haproxy", recipes.haproxy(), "haproxy"),
+    one("haproxy-no-delay", recipes.haproxy("option http-no-delay"), "haproxy:http-no-delay=on"),
+    one("haproxy-mss", recipes.haproxy(bind="mss 1460"), "haproxy:mss=1460"),
+    one(
         "haproxy-compression",
         recipes.haproxy("compression algo gzip", f"compression type {' '.join(TYPES)}"),
         f"haproxy:compression-algo=gzip,compression-type={' '.join(TYPES)}",
     ),
-    _one("caddy", recipes.caddy(), "caddy:version=2.6.2"),
-    _one("caddy-encode", recipes.caddy("encode gzip"), "caddy:version=2.6.2,encode=gzip"),
-    _one("envoy", envoy(), "envoy"),
-    _one(
+    one("caddy", recipes.caddy(), "caddy:version=2.6.2"),
+    one("caddy-encode", recipes.caddy("encode gzip"), "caddy:version=2.6.2,encode=gzip"),
+    one("envoy", envoy(), "envoy"),
+    one(
         "envoy-compressor",
         envoy(compressor(TYPES, 100)),
         f"envoy:compressor={' '.join(TYPES)},min_content_length=100",
     ),
-    _one("varnish", recipes.varnish(), "varnish"),
-    _one(
+    one("varnish", recipes.varnish(), "varnish"),
+    one(
         "varnish-gzip",
         recipes.varnish("sub vcl_backend_response { set beresp.do_gzip = true; }"),
         "varnish:do_gzip=true",
     ),
-    _one(
+    one(
         "varnish-no-stream",
         recipes.varnish("sub vcl_backend_response { set beresp.do_stream = false; }"),
         "varnish:do_stream=false",
     ),
-    _one("lighttpd", recipes.lighttpd(), "lighttpd"),
-    _one(
+    one("lighttpd", recipes.lighttpd(), "lighttpd"),
+    one(
         "lighttpd-stream",
         recipes.lighttpd("server.stream-response-body = 1"),
         "lighttpd:stream-response-body=1",
     ),
-    _one("squid", recipes.squid(), "squid"),
-    _one("h2o", recipes.h2o(), "h2o"),
-    _one("h2o-compress", recipes.h2o("compress: [gzip]"), "h2o:compress=on"),
-    _one("trafficserver", recipes.trafficserver(), "trafficserver"),
-    _one("nghttpx", recipes.nghttpx(), "nghttpx"),
+    one("squid", recipes.squid(), "squid"),
+    one("h2o", recipes.h2o(), "h2o"),
+    one("h2o-compress", recipes.h2o("compress: [gzip]"), "h2o:compress=on"),
+    one("trafficserver", recipes.trafficserver(), "trafficserver"),
+    one("nghttpx", recipes.nghttpx(), "nghttpx"),
 )
 
+#: Those of the short suite; the sweep also plays :mod:`tests.proxies.variants`.
 CONFIGURATIONS: dict[str, Configuration] = {configuration.name: configuration for configuration in _EACH}

@@ -17,7 +17,7 @@ from itertools import count
 from types import TracebackType
 from typing import Self
 
-from streamproof.sansio.http import Framing, Headers, header, tokens
+from streamproof.sansio.http import Framing, Headers, has_body, header, tokens
 from streamproof.sansio.http import reason as phrase
 from streamproof.sansio.trace import Chunk, End, How, Outcome, Request, Response, Trace
 
@@ -159,7 +159,7 @@ class _Answer:
         self, sock: socket.socket, schedule: Schedule, log: Emissions, method: str, asked: Headers, joins: bool
     ) -> None:
         self._sock, self._schedule, self._log, self._joins = sock, schedule, log, joins
-        self._bare = method == "HEAD" or not schedule.has_body
+        self._bare = not has_body(method, schedule.status)  # a hop may ask GET for a HEAD
         old = log.version == "1.0"
         log.framing = "close" if schedule.framing == "chunked" and old else schedule.framing
         wish = tokens(asked, "connection")

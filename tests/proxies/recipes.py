@@ -17,8 +17,8 @@ from .products import Launch, Recipe, Site
 TYPES = ("text/plain", "text/csv", "text/event-stream")
 
 
-def nginx(*location: str, listen: str = "") -> Recipe:
-    """``location``: lines of the location block; ``listen``: parameters of the listening socket."""
+def nginx(*location: str, server: str = "", listen: str = "") -> Recipe:
+    """``location``, ``server``: lines of these blocks; ``listen``: parameters of the listening socket."""
 
     def recipe(site: Site) -> Launch:
         home = site.directory
@@ -34,7 +34,7 @@ def nginx(*location: str, listen: str = "") -> Recipe:
             http {{
               access_log off; {" ".join(paths)}
               server {{
-                listen 127.0.0.1:{site.port} {listen}; {keys}
+                listen 127.0.0.1:{site.port} {listen}; {keys} {server}
                 location / {{ proxy_pass http://127.0.0.1:{site.upstream}; {" ".join(location)} }}
               }}
             }}""",
@@ -44,8 +44,8 @@ def nginx(*location: str, listen: str = "") -> Recipe:
     return recipe
 
 
-def apache(*lines: str, modules: tuple[str, ...] = ()) -> Recipe:
-    """``lines``: of the server; ``modules``: beside those of a reverse proxy."""
+def apache(*lines: str, modules: tuple[str, ...] = (), flags: str = "") -> Recipe:
+    """``lines``: of the server; ``modules``: beside those of a reverse proxy; ``flags``: parameters of ProxyPass."""
 
     def recipe(site: Site) -> Launch:
         home = site.directory
@@ -60,7 +60,7 @@ def apache(*lines: str, modules: tuple[str, ...] = ()) -> Recipe:
             f"PidFile {home}/pid",
             f"ErrorLog {home}/error.log",
             "StartServers 1",
-            f"ProxyPass / http://127.0.0.1:{site.upstream}/",
+            f"ProxyPass / http://127.0.0.1:{site.upstream}/ {flags}",
         )
         return Launch(("-f", site.write("apache.conf", "\n".join((*fixed, *lines, ""))), "-DFOREGROUND"))
 
@@ -88,15 +88,15 @@ def haproxy(*backend: str, bind: str = "") -> Recipe:
     return recipe
 
 
-def caddy(*lines: str) -> Recipe:
-    """``lines``: of the site block."""
+def caddy(*lines: str, flush: str = "0") -> Recipe:
+    """``lines``: of the site block; ``flush``: flush_interval of the reverse proxy."""
 
     def recipe(site: Site) -> Launch:
         own = "\n".join(lines)
         path = site.write(
             "Caddyfile",
             f"{{\nadmin off\nauto_https off\n}}\nhttp://:{site.port} {{\nbind 127.0.0.1\n{own}\n"
-            f"reverse_proxy 127.0.0.1:{site.upstream}\n}}\n",
+            f"reverse_proxy 127.0.0.1:{site.upstream} {{\nflush_interval {flush}\n}}\n}}\n",
         )
         home = str(site.directory)
         return Launch(

@@ -13,7 +13,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from streamproof.sansio.http import Framing, Headers, has_body
+from streamproof.sansio.http import Framing, Headers
 from streamproof.sansio.trace import How, Request
 
 from .bodies import CONTENT_TYPES, Kind, body
@@ -67,11 +67,6 @@ class Schedule:
     def seconds(self) -> float:
         """How long the origin takes."""
         return self.head_after + sum(write.after for write in self.writes) + self.end_after
-
-    @property
-    def has_body(self) -> bool:
-        """May the response carry a body?"""
-        return has_body(self.method, self.status)
 
     @property
     def body(self) -> bytes:

@@ -31,6 +31,7 @@ from .judge import AT_ONCE, Verdict, judge, staged
 from .known import KNOWN
 from .products import Failed, Missing
 from .schedules import Schedule
+from .variants import VARIANTS
 
 #: Of all pairs, and of those of nginx, the share that must agree.
 PASS_LINE, PASS_LINE_OF_NGINX = 0.99, 1.0
@@ -92,12 +93,13 @@ def _disagreement(verdict: Verdict) -> dict[str, Any]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the sweep; the exit status."""
     options = _options(arguments)
-    chosen = [each for each in CONFIGURATIONS.values() if _matches(each.name, options.configurations)]
+    known = CONFIGURATIONS | VARIANTS if options.configurations or not options.short else CONFIGURATIONS
+    chosen = [each for each in known.values() if _matches(each.name, options.configurations)]
     every = suite.short() if options.short else suite.full(options.seeds)
     schedules = [schedule for schedule in every if _matches(schedule.name, options.schedules)]
     console = Console()
     if not chosen or not schedules:
-        console.print(f"Nothing to play. Configurations: {', '.join(CONFIGURATIONS)}")
+        console.print(f"Nothing to play. Configurations: {', '.join(known)}")
         return 2
     signal.signal(signal.SIGTERM, _stop)  # as Ctrl-C: the proxies are stopped
     rows = _sweep(chosen, schedules, options, console)
@@ -197,4 +199,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
