@@ -14,7 +14,6 @@ from .errors import NeedsData, TraceError
 from .hop import Chain, HopPlan
 from .http import LAST_CHUNK_SIZE, Framing, content_length, has_body, header
 from .machine import Cut, Data, End, Event, Head, framed
-from .stages.compress import Compress
 from .trace import Chunk, Outcome, Request, Response, Trace
 from .trace import End as TraceEnd
 
@@ -56,8 +55,7 @@ def replay(
         origin = source(response, chain.request)
         head = Head(response.status, response.headers, origin.framing, origin.head_size)
         reader.take(chain.receive(head, response.at), response.at)
-        if not trace.has_data:
-            _forbid_compression(chain)
+        _check_data(chain, trace)
         if watch is not None:
             watch(chain, response.at)
         if has_body(trace.request.method, response.status):
@@ -69,12 +67,14 @@ def replay(
         _drain(chain, reader, trace.end.at, watch)
         end = _last(trace, None if response is None else origin.framing)
         if isinstance(end, TraceEnd):
+            _check_data(chain, trace)
             return reader.trace(trace, left=end)
         reader.take(chain.receive(end, trace.end.at), trace.end.at)
     while not reader.over and (deadline := chain.deadline) is not None:
         reader.take(chain.wake(deadline), deadline)
     if watch is not None:
         watch(chain, trace.end.at)
+    _check_data(chain, trace)
     return reader.trace(trace)
 
 
@@ -132,14 +132,14 @@ def _last(trace: Trace, framing: Framing | None) -> Event | TraceEnd:
     return Cut(how, end.by, end.reason)
 
 
-def _forbid_compression(chain: Chain) -> None:
+def _check_data(chain: Chain, trace: Trace) -> None:
+    """Raises NeedsData when a stage works on bytes that the trace has not kept."""
     for hop in chain.hops:
-        for rule, stage in hop.stages:
-            if isinstance(rule.settings, Compress) and not stage.transparent:
-                raise NeedsData(
-                    f"{hop.plan.name} compresses this response, and the trace has only the sizes of its chunks. "
-                    "Expected data in every chunk. Was it recorded without keep_chunks=True?"
-                )
+        if not trace.has_data and any(stage.needs_data for _, stage in hop.stages):
+            raise NeedsData(
+                f"{hop.plan.name} compresses this response, and the trace has only the sizes of its chunks. "
+                "Expected data in every chunk. Was it recorded without keep_chunks=True?"
+            )
 
 
 class Reader:
