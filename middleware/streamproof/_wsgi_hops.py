@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from ._bodies import closed_early
+from ._endings import closed_early
 from ._pump import Kind, Pulled, Pump
 from ._telling import Recording, clock
 from ._via import HopCut, Leg, Route, server_fields
