@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import datetime
 import tomllib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
@@ -17,12 +17,10 @@ from typing import Any
 
 from ..sansio.errors import ConfigurationError
 from ..sansio.hop import HopPlan, Rule
-from ..sansio.stages import STAGES
-from ..sansio.stages.page import Page
+from ._rules import fill, inherited, rules, words
 from .options import Option, Value, matches
 
 GRADES = ("measured", "source", "documented", "reported")
-_RULE_KEYS = frozenset(("use", "if", "when", "unless", "why", "fix"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +35,11 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A known hop: its options, its facts, and its stages as the file says them."""
+    """A known hop: its options, its facts, and its stages as the file says them.
+
+    ``figures`` are values that no option sets but a release may: (condition, value) pairs, first match wins. ``base``
+    is the product that this one is built from, ``base_options`` what it sets there; its stages come first.
+    """
 
     name: str
     title: str
@@ -50,6 +52,9 @@ class Profile:
     stages: tuple[Mapping[str, Any], ...]
     adds_request: tuple[tuple[str, str], ...] = ()
     pages: tuple[Mapping[str, Any], ...] = ()
+    figures: Mapping[str, tuple[tuple[Mapping[str, Any], Any], ...]] = field(default_factory=dict)
+    base: Profile | None = None
+    base_options: Mapping[str, str] = field(default_factory=dict)
 
     def settle(self, given: Mapping[str, str]) -> Mapping[str, Value]:
         """Every option's value, the ``given`` texts and else the defaults. Raises ConfigurationError."""
@@ -68,34 +73,48 @@ class Profile:
     def plan(self, given: Mapping[str, str] = MappingProxyType({})) -> HopPlan:
         """What this hop does with these option texts. Raises ConfigurationError."""
         values = self.settle(given)
-        pages = _pages(self.pages, values)
-        rules = tuple(
-            _rule(entry, values, self.name, pages) for entry in self.stages if matches(entry.get("if", {}), values)
-        )
         label = self.name + (":" + ",".join(f"{key}={text}" for key, text in given.items()) if given else "")
-        asks: Any = _fill(self.asks, values)
-        return HopPlan(label, asks, rules, self.adds_request, self.grade)
+        asks: Any = fill(self.asks, values)
+        adds = tuple((name, str(fill(value, values))) for name, value in self.adds_request)
+        return HopPlan(label, asks, self._rules(values, self.name), adds, self.grade)
+
+    def _rules(self, values: Mapping[str, Value], name: str, *, every: bool = False) -> tuple[Rule, ...]:
+        filled = dict(values)
+        for key, variants in self.figures.items():
+            filled[key] = next(value for when, value in variants if matches(when, values))
+        own = tuple(rules(self.stages, filled, name, self.pages, every=every))
+        if self.base is None:
+            return own
+        given = {key: words(fill(text, filled)) for key, text in self.base_options.items()}
+        return (*self.base._rules(self.base.settle(given), name), *own)
 
 
 @cache
 def catalogue() -> Mapping[str, Profile]:
     """Every profile that is shipped, by name."""
-    found = {}
-    for entry in files(__package__).iterdir():
-        if entry.name.endswith(".toml") and not entry.name.startswith("_"):
-            profile = read_profile(entry.read_text("utf-8"), entry.name)
-            found[profile.name] = profile
+    found: dict[str, Profile] = {}
+    waiting = [
+        (entry.read_text("utf-8"), entry.name)
+        for entry in files(__package__).iterdir()
+        if entry.name.endswith(".toml") and not entry.name.startswith("_")
+    ]
+    for text, place in sorted(waiting, key=lambda item: "\nbase = " in item[0]):  # those with a base come last
+        profile = read_profile(text, place, found)
+        found[profile.name] = profile
     return MappingProxyType(dict(sorted(found.items())))
 
 
-def read_profile(text: str, place: str) -> Profile:
-    """The profile in the TOML ``text``; ``place`` names the file. Raises ConfigurationError naming the fault."""
+def read_profile(text: str, place: str, bases: Mapping[str, Profile] = MappingProxyType({})) -> Profile:
+    """The profile in the TOML ``text``; ``place`` names the file, ``bases`` are the profiles it may build on.
+
+    Raises ConfigurationError naming the fault.
+    """
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{place} is not TOML: {error}. Expected a profile. Was it cut short?") from None
     try:
-        return _profile(data)
+        return _profile(data, bases)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         what = f"has no {error}" if isinstance(error, KeyError) else f"cannot be read: {error}"
         raise ConfigurationError(
@@ -103,16 +122,19 @@ def read_profile(text: str, place: str) -> Profile:
         ) from error
 
 
-def _profile(data: Mapping[str, Any]) -> Profile:
+def _profile(data: Mapping[str, Any], bases: Mapping[str, Profile]) -> Profile:
     options = {}
     for name, entry in data.get("options", {}).items():
         values = tuple(entry.get("values", ()))
         whens = tuple((rule["if"], str(rule["default"])) for rule in entry.get("defaults_when", ()))
         kind = "choice" if values else entry["kind"]
         options[name] = Option(name, kind, str(entry["default"]), entry.get("summary", ""), values, whens)
+    figures = {
+        name: (*((rule["if"], rule["value"]) for rule in entry.get("when", ())), ({}, entry["value"]))
+        for name, entry in data.get("figures", {}).items()
+    }
     facts = tuple(Fact(item["text"], item["source"], item["date"], _grade(item["grade"])) for item in data["facts"])
-    stages = tuple(MappingProxyType(entry) for entry in data.get("stages", ()))
-    adds = tuple((name, value) for name, value in data.get("adds_request", ()))
+    base = bases[data["base"]] if "base" in data else None
     profile = Profile(
         name=data["name"],
         title=data["title"],
@@ -121,73 +143,19 @@ def _profile(data: Mapping[str, Any]) -> Profile:
         date=data["date"],
         asks=data.get("asks", "1.1"),
         options=MappingProxyType(options),
-        facts=facts,
-        stages=stages,
-        adds_request=adds,
+        facts=facts if base is None else (*facts, *base.facts),
+        stages=tuple(MappingProxyType(entry) for entry in inherited(data.get("stages", ()))),
+        adds_request=tuple((name, value) for name, value in data.get("adds_request", ())),
         pages=tuple(data.get("pages", ())),
+        figures=MappingProxyType(figures),
+        base=base,
+        base_options=MappingProxyType(data.get("base_options", {})),
     )
-    defaults = profile.settle({})
-    pages = _pages(profile.pages, defaults)
-    for entry in stages:
-        _rule(entry, defaults, profile.name, pages)
+    profile._rules(profile.settle({}), profile.name, every=True)  # what is wrong shows when it is read
     return profile
-
-
-def _pages(entries: Sequence[Mapping[str, Any]], values: Mapping[str, Value]) -> tuple[Page, ...]:
-    return tuple(Page(entry["status"], entry["size"], _frozen(_fill(entry["headers"], values))) for entry in entries)
 
 
 def _grade(text: str) -> str:
     if text not in GRADES:
         raise ValueError(f"grade {text!r} is not one of {', '.join(GRADES)}")
     return text
-
-
-def _rule(entry: Mapping[str, Any], values: Mapping[str, Value], profile: str, pages: tuple[Page, ...]) -> Rule:
-    use = entry["use"]
-    if use not in STAGES:
-        raise ValueError(f"stage {use!r} is not one of {', '.join(STAGES)}")
-    kind: Any = STAGES[use]
-    known = {item.name for item in fields(kind)}
-    given = {key: _frozen(_fill(value, values)) for key, value in entry.items() if key not in _RULE_KEYS}
-    if unknown := sorted(set(given) - known):
-        raise ValueError(f"stage {use!r} has no setting {unknown[0]!r}, only {', '.join(sorted(known))}")
-    if "name" in known:
-        given.setdefault("name", profile)
-    if "pages" in known:
-        given.setdefault("pages", pages)
-    return Rule(
-        kind(**given),
-        _patterns(entry.get("when", {})),
-        _patterns(entry.get("unless", {})),
-        str(_fill(entry.get("why", ""), values)),
-        str(_fill(entry.get("fix", ""), values)),
-    )
-
-
-def _patterns(condition: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    return {key: tuple(value) if isinstance(value, list) else (value,) for key, value in condition.items()}
-
-
-def _fill(value: Any, values: Mapping[str, Value]) -> Any:
-    """``{option}`` alone becomes the option's value, inside a text its words."""
-    if isinstance(value, list):
-        filled = [_fill(item, values) for item in value]
-        flat: list[Any] = []
-        for item in filled:
-            flat.extend(item) if isinstance(item, tuple) else flat.append(item)
-        return flat
-    if not isinstance(value, str) or "{" not in value:
-        return value
-    if value.startswith("{") and value.endswith("}") and value[1:-1] in values:
-        return values[value[1:-1]]
-    for name, option in values.items():
-        shown = (
-            " ".join(option) if isinstance(option, tuple) else f"{option:g}" if isinstance(option, float) else option
-        )
-        value = value.replace("{" + name + "}", str(shown))
-    return value
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value

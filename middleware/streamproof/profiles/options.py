@@ -23,6 +23,7 @@ _EXPECTED = {
     "size": "a size such as 4096, 16k or 1m",
     "time": "a time such as 60s, 500ms or 1m",
     "int": "a whole number",
+    "milliseconds": "a whole number of milliseconds",
     "list": "words separated by spaces",
     "version": "a version such as 1.22.1",
     "text": "text",
@@ -31,7 +32,7 @@ _EXPECTED = {
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option: its kind (``choice``, ``size``, ``time``, ``int``, ``list``, ``version``, ``text``), default, words.
+    """One option: its kind (``choice`` or a key of ``_EXPECTED``), its default, and what it is in words.
 
     ``values`` lists the valid ones of a choice. ``defaults_when`` are (condition on other options, default) pairs,
     first match wins.
@@ -69,6 +70,8 @@ class Option:
             return text
         if self.kind == "int":
             return int(text)
+        if self.kind == "milliseconds":
+            return int(text) / 1000
         if self.kind == "version":
             version_key(text)
             return text
@@ -86,7 +89,11 @@ def version_key(text: str) -> tuple[int, ...]:
 
 
 def matches(condition: Mapping[str, Any], values: Mapping[str, Value]) -> bool:
-    """Do the option ``values`` meet ``condition``: option name -> value, list of values, ``>=V`` or ``<V``?"""
+    """Do the option ``values`` meet ``condition``?
+
+    It maps option names to a value, a list of values of which one must be it, ``>=VERSION``, ``<VERSION``, ``>0``,
+    ``has WORD`` or ``lacks WORD`` (of a list), or true or false (is the list not empty?).
+    """
     return all(_one(values[name], wanted) for name, wanted in condition.items())
 
 
@@ -95,10 +102,14 @@ def _one(value: Value, wanted: Any) -> bool:
         return any(_one(value, one) for one in wanted)
     if isinstance(wanted, str) and wanted.startswith(">="):
         return version_key(str(value)) >= version_key(wanted[2:])
+    if isinstance(wanted, str) and wanted == ">0":
+        return not isinstance(value, str | tuple) and value > 0
     if isinstance(wanted, str) and wanted.startswith("<"):
         return version_key(str(value)) < version_key(wanted[1:])
     if isinstance(wanted, str) and wanted.startswith("has "):
         return isinstance(value, tuple) and wanted[4:].lower() in (word.lower() for word in value)
+    if isinstance(wanted, str) and wanted.startswith("lacks "):
+        return not _one(value, "has " + wanted[6:])
     if isinstance(value, tuple):
         return bool(value) is wanted if isinstance(wanted, bool) else " ".join(value) == wanted
     return bool(value == wanted)

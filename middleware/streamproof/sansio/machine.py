@@ -104,11 +104,13 @@ class Stage:
     """One behaviour of a hop, for one response: base class that passes everything on.
 
     A subclass overrides what it cares about. ``transparent`` says that from now on this stage passes every event
-    unchanged and has no deadline, so a row may leave it out.
+    unchanged and has no deadline, so a row may leave it out. ``needs_data`` says that it works on the bytes themselves,
+    which a trace without data can't give it.
     """
 
     deadline: float | None = None
     transparent: bool = False
+    needs_data: bool = False
 
     def receive(self, event: Event, now: float) -> Events:
         """Hand ``event`` to the method for its kind."""
@@ -161,6 +163,15 @@ class Row:
 
     def __init__(self, machines: Sequence[Stage]) -> None:
         self._machines = list(machines)
+        self._find_readers()
+
+    def _find_readers(self) -> None:
+        """Which machines look at bytes at all? The hot path leaves out the others."""
+        self._readers = [
+            (index, machine)
+            for index, machine in enumerate(self._machines)
+            if type(machine).data is not Stage.data or type(machine).receive is not Stage.receive
+        ]
 
     @property
     def machines(self) -> Sequence[Stage]:
@@ -184,7 +195,14 @@ class Row:
 
     def receive(self, event: Event, now: float) -> Events:
         """Send ``event`` through the row."""
-        return self._push(0, (event,), now)
+        if type(event) is not Data:
+            return self._push(0, (event,), now)
+        events: Events = (event,)
+        for index, machine in self._readers:
+            events = machine.receive(events[0], now)
+            if len(events) != 1 or type(events[0]) is not Data:
+                return self._push(index + 1, events, now) if events else ()
+        return events
 
     def wake(self, now: float) -> Events:
         """Wake every machine whose deadline has come, upstream first."""
@@ -197,6 +215,7 @@ class Row:
     def prune(self) -> None:
         """Leave out the machines that have become transparent."""
         self._machines = [machine for machine in self._machines if not machine.transparent]
+        self._find_readers()
 
     def _push(self, start: int, events: Events, now: float) -> Events:
         for machine in self._machines[start:] if start else self._machines:

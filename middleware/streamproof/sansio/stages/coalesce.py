@@ -22,12 +22,16 @@ from ..wire import WireQueue
 
 @dataclass(frozen=True, slots=True)
 class Coalesce:
-    """``size`` in wire bytes, ``delay`` in seconds; ``grows``: the sizes after the first, second … full segment."""
+    """``size`` of a segment in wire bytes, of which ``options`` are TCP's; ``delay`` in seconds.
+
+    ``grows``: the sizes after the first, second … full segment.
+    """
 
     timed: ClassVar[bool] = True
 
     size: int
     delay: float
+    options: int = 0
     grows: tuple[int, ...] = ()
 
     def start(self, request: Request, now: float) -> Stage:
@@ -38,7 +42,7 @@ class Coalesce:
 class _Coalesce(Stage):
     def __init__(self, settings: Coalesce) -> None:
         self._settings = settings
-        self._size = settings.size
+        self._size = settings.size - settings.options
         self._later = list(reversed(settings.grows))
         self._queue = WireQueue()
 

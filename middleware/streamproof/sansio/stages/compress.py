@@ -30,9 +30,9 @@ class Compress:
 
     ``types``: media types, globs allowed, empty for all. ``min_length`` in bytes counts only where the length is known;
     ``min_first`` in bytes, where it is not, is the smallest first piece that is compressed at all (the head waits for
-    it). ``statuses``, ``versions`` (HTTP, of the request), ``framings`` (of the upstream response): empty for all.
-    ``via``: requests that carry Via are compressed too. ``no_transform``: Cache-Control no-transform forbids it.
-    ``for_all``: for readers that don't accept gzip too.
+    it). ``statuses``, ``framings`` (of the upstream response): empty for all. ``since``: the lowest HTTP version of a
+    request. ``via``: ``off`` where requests that carry Via are not compressed, else ``any``. ``no_transform``:
+    Cache-Control no-transform forbids it. ``for_all``: for readers that don't accept gzip too.
 
     ``head_first``: the head does not wait for the first output. ``vary``: a compressed response says Vary:
     Accept-Encoding; ``vary_always``: each response of a listed type does. ``adds``: further fields. ``lower``: names in
@@ -54,9 +54,9 @@ class Compress:
     min_length: int = 0
     min_first: int = 0
     statuses: tuple[int, ...] = ()
-    versions: tuple[str, ...] = ()
+    since: str = "1.0"
     framings: tuple[str, ...] = ()
-    via: bool = True
+    via: str = "any"
     no_transform: bool = False
     for_all: bool = False
     vary: bool = False
@@ -86,9 +86,9 @@ class Compress:
             and has_body(request.method, head.status)
             and self.negotiable(head)
             and (not self.statuses or head.status in self.statuses)
-            and (not self.versions or request.http_version in self.versions)
+            and float(request.http_version) >= float(self.since)
             and (not self.framings or head.framing in self.framings)
-            and (self.via or header(request.headers, "via") is None)
+            and (self.via == "any" or header(request.headers, "via") is None)
             and header(head.headers, "content-encoding") is None
             and (length is None or length >= self.min_length)
         )
@@ -127,6 +127,8 @@ class Compress:
 
 
 class _Compress(Stage):
+    needs_data = True
+
     def __init__(self, settings: Compress, request: Request) -> None:
         self._settings, self._request = settings, request
         self._head: Head | None = None
@@ -149,6 +151,7 @@ class _Compress(Stage):
         return self._begin(event)
 
     def _begin(self, event: Head) -> Events:
+        self.needs_data = True
         self._packer = self._settings.packer(content_length(event.headers))
         head = self._settings.compressed(event, self._request.http_version == "1.0")
         if self._settings.head_first:

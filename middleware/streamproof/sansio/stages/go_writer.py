@@ -22,13 +22,15 @@ from ..wire import WireQueue, wire_size
 class GoWriter:
     """``body`` and ``wire`` are the two buffers, ``read`` what is copied at once, in bytes.
 
-    ``latency`` in seconds, 0 for none.
+    ``latency`` in seconds, 0 for none. ``on_cut``: an answer that breaks off delivers what waits here (``deliver``), or
+    loses it (``discard``) because the handler panics.
     """
 
     body: int = 2048
     wire: int = 4096
     read: int = 32768
     latency: float = 0.0
+    on_cut: str = "deliver"
 
     @property
     def timed(self) -> bool:
@@ -117,7 +119,7 @@ class _GoWriter(Stage):
         return [*self._flush(), event]
 
     def cut(self, event: Cut, now: float) -> Events:
-        if event.discard:
+        if event.discard or self._settings.on_cut == "discard":
             self._body.clear()
             return [*self._queue.drop(), *self._flush(), event]
         return [*self._flush(), event]
