@@ -1,0 +1,324 @@
+"""The situations in which an ASGI stream can end, driven as servers drive them (ASGI HTTP specification)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
+
+from ..sansio.trace import Request
+from . import _contract_wsgi as wsgi
+from ._asgi import ASGIExchange
+from ._ends import BrokenResponse
+from ._own_loop import OwnLoop
+from .likes import like_of
+
+Faults = Iterator[str]
+Situation = tuple[str, Callable[[], Faults]]
+Make = Callable[[Any], Any]
+
+#: Seconds that an app with threads gets to end; waited for only when it does not.
+ENDS_WITHIN = 2.0
+CHUNKS, MOST = wsgi.CHUNKS, wsgi.MOST
+
+
+class Probe:
+    """An app that sees how it is treated: chunks sent, what it was told, how it ended."""
+
+    def __init__(self, *, waits_after: int | None = None, raises: bool = False, deaf: bool = False) -> None:
+        self.waits_after, self.raises, self.deaf = waits_after, raises, deaf
+        self.made = 0
+        self.told: list[str] = []
+        self.scopes: list[str] = []
+        self.ended: str | None = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.scopes.append(scope.get("method", scope["type"]))
+        if scope["type"] != "http":
+            return
+        try:
+            await self._respond(receive, send)
+            self.ended = "returned"
+        except BaseException as error:
+            self.ended = type(error).__name__
+            raise
+
+    async def _respond(self, receive: Any, send: Any) -> None:
+        await receive()
+        if self.waits_after == 0 and await self._gone(receive):
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+        while self.made < (MOST if self.deaf else CHUNKS):
+            if self.made == 2 and self.raises:
+                raise wsgi.Dry("in mid-stream")
+            self.made += 1
+            await send({"type": "http.response.body", "body": b"chunk %d\n" % self.made, "more_body": True})
+            await _turns()  # an app that streams awaits what it streams: layers with a task of their own get a turn
+            if self.waits_after == self.made and await self._gone(receive):
+                return
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _gone(self, receive: Any) -> bool:
+        self.told.append((await receive())["type"])
+        return True
+
+
+def of_middleware(make: Make) -> Iterator[Situation]:
+    """What is asked of a middleware."""
+    yield "each chunk leaves before the next is made", _run(_streams, make)
+    yield "left before the head", _run(_left, make, 0)
+    yield "left in mid-stream", _run(_left_deaf, make)
+    yield "left in a silence", _run(_left, make, 1)
+    yield "read to the end", _run(_to_the_end, make)
+    yield "the app raises in mid-stream", _run(_raises, make)
+    yield "the server stops in mid-stream", _run(_stops, make)
+    yield "a send that raises OSError", _run(_os_error, make)
+    yield "HEAD", _run(_head, make)
+    yield "lifespan and websocket are passed on", _run(_other_scopes, make)
+
+
+def of_bridge(make: Make) -> Iterator[Situation]:
+    """What is asked of a bridge from a WSGI app to an ASGI server."""
+    yield "each chunk leaves before the next is made", _run(_bridge_streams, make)
+    yield "left in mid-stream", _run(_bridge_ends, make, 1)
+    yield "read to the end", _run(_bridge_ends, make, MOST)
+    yield "the app raises in mid-stream", _run(_bridge_raises, make)
+
+
+def of_app(app: Any, target: str) -> Iterator[Situation]:
+    """What is seen of an app from outside."""
+    yield "left before the head", _run(_app_left, app, target, None)
+    yield "left in mid-stream", _run(_app_left, app, target, 1)
+    yield "read to the end", _run(_app_left, app, target, MOST)
+    yield "the server stops in mid-stream", _run(_app_stops, app, target)
+    yield "HEAD", _run(_app_left, app, target, 0, "HEAD")
+
+
+def _run(check: Callable[..., Coroutine[Any, Any, list[str]]], *arguments: Any) -> Callable[[], Faults]:
+    async def main() -> list[str]:
+        return await check(*arguments)
+
+    def drive() -> Faults:
+        loop = OwnLoop()
+        loop.hold()
+        try:
+            yield from loop.run(main())
+        finally:
+            loop.let_go()
+
+    return drive
+
+
+def _ask(
+    app: Any, method: str = "GET", target: str = "/", like: str = "uvicorn", window: int | None = 0
+) -> ASGIExchange:
+    request = Request(method, target, "1.1", (("host", "testserver"),))
+    exchange = ASGIExchange(app, request, like=like_of(like, "asgi"), window=window)
+    exchange.start()
+    return exchange
+
+
+async def _read(exchange: ASGIExchange, chunks: int) -> list[bytes]:
+    await exchange.head()
+    got: list[bytes] = []
+    while len(got) < chunks and (data := await exchange.read()) is not None:
+        got.append(data)
+    return got
+
+
+async def _end(exchange: ASGIExchange) -> None:
+    await exchange.close()
+    await exchange.cancel()
+
+
+async def _streams(make: Make) -> list[str]:
+    probe, faults = Probe(), []
+    exchange = _ask(make(probe))
+    await exchange.head()
+    got: list[bytes] = []
+    most = 0
+    while (data := await exchange.read()) is not None:
+        got.append(data)
+        most = max(most, probe.made - len(got))
+    if most > 0 or len(got) < CHUNKS:
+        faults.append(f"the app made {most + 1} chunks before one left ({probe.made} became {len(got)})")
+    if b"".join(got) != b"".join(b"chunk %d\n" % number for number in range(1, CHUNKS + 1)):
+        faults.append(f"the bytes were changed: {b''.join(got)[:60]!r}")
+    await _end(exchange)
+    return faults
+
+
+async def _left(make: Make, chunks: int) -> list[str]:
+    probe = Probe(waits_after=chunks)
+    exchange = _ask(make(probe))
+    if chunks:
+        await _read(exchange, chunks)
+    await _turns()
+    await exchange.close()
+    faults = [] if probe.told == ["http.disconnect"] or probe.ended == "CancelledError" else [_untold(probe)]
+    await exchange.cancel()
+    return faults
+
+
+def _untold(probe: Probe) -> str:
+    got = probe.told or "nothing"
+    return f"the app was not told that its reader left: receive() gave {got}, it {probe.ended or 'waits'}"
+
+
+async def _turns() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def _left_deaf(make: Make) -> list[str]:
+    """An app that only sends must not be stopped by an exception that no server raises, nor wait for ever."""
+    probe = Probe(deaf=True)
+    exchange = _ask(make(probe))
+    await _read(exchange, 1)
+    await exchange.close()
+    await exchange.until_done(ENDS_WITHIN)
+    faults = []
+    if not exchange.app_done:
+        faults.append(f"the app's send() never returned after its reader left ({probe.made} chunks made)")
+    await exchange.cancel()
+    return faults
+
+
+async def _to_the_end(make: Make) -> list[str]:
+    probe = Probe()
+    exchange = _ask(make(probe))
+    await _read(exchange, MOST)
+    await exchange.close()
+    return [] if probe.ended == "returned" else [f"the app did not return: {probe.ended or 'it waits'}"]
+
+
+async def _raises(make: Make) -> list[str]:
+    exchange = _ask(make(Probe(raises=True)))
+    complete = False
+    try:
+        await _read(exchange, MOST)
+        complete = True
+        await exchange.close()
+    except Exception as error:
+        if not _holds(error, wsgi.Dry):
+            return [f"another exception came out: {error!r}"]
+        return ["the response was completed before the app's exception came out"] if complete else []
+    finally:
+        await exchange.cancel()
+    return ["what the app raised was swallowed: the response looks complete"]
+
+
+def _holds(error: BaseException, kind: type[BaseException]) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        return any(_holds(inner, kind) for inner in error.exceptions)
+    return isinstance(error, kind)
+
+
+async def _stops(make: Make) -> list[str]:
+    probe = Probe(waits_after=1)
+    exchange = _ask(make(probe))
+    await _read(exchange, 1)
+    await exchange.cancel()
+    faults = [] if exchange.app_done else ["the cancellation was swallowed: the task runs on"]
+    if probe.ended is None:
+        faults.append("the app was not unwound: its finally did not run")
+    return faults
+
+
+async def _os_error(make: Make) -> list[str]:
+    probe = Probe(deaf=True)
+    exchange = _ask(make(probe), like="spec")
+    await _read(exchange, 1)
+    await exchange.close()
+    await exchange.until_done(ENDS_WITHIN)
+    await exchange.cancel()
+    if probe.made >= MOST:
+        return ["the server's OSError did not reach the app, which worked on (ASGI HTTP specification 2.4)"]
+    return []
+
+
+async def _head(make: Make) -> list[str]:
+    probe = Probe()
+    exchange = _ask(make(probe), "HEAD")
+    await _read(exchange, MOST)
+    await exchange.close()
+    return [] if probe.scopes == ["HEAD"] else [f"the app was asked for {probe.scopes}, not for HEAD"]
+
+
+async def _other_scopes(make: Make) -> list[str]:
+    faults = []
+    for kind in ("lifespan", "websocket"):
+        probe = Probe()
+
+        async def nothing(*message: Any) -> dict[str, Any]:
+            return {"type": "none"}
+
+        scope: dict[str, Any] = {
+            "type": kind,
+            "asgi": {"version": "3.0"},
+            "path": "/",
+            "headers": [],
+            "query_string": b"",
+        }
+        await make(probe)(scope, nothing, nothing)
+        if probe.scopes != [kind]:
+            faults.append(f"the scope {kind!r} does not reach the app")
+    return faults
+
+
+async def _bridge_streams(make: Make) -> list[str]:
+    probe = wsgi.Probe()
+    exchange = _ask(make(probe))
+    await exchange.head()
+    most = count = 0
+    while await exchange.read() is not None:
+        count += 1
+        most = max(most, probe.made - count)
+    await _end(exchange)
+    # The app has a thread of its own there, and may be one chunk ahead of what left.
+    return [f"the app made {most + 1} chunks before one left ({probe.made} became {count})"] if most > 1 else []
+
+
+async def _bridge_ends(make: Make, chunks: int) -> list[str]:
+    probe = wsgi.Probe()
+    exchange = _ask(make(probe))
+    await _read(exchange, chunks)
+    await exchange.close()
+    await exchange.until_done(ENDS_WITHIN)
+    faults = list(wsgi._closed_once(probe))
+    await exchange.cancel()
+    return faults
+
+
+async def _bridge_raises(make: Make) -> list[str]:
+    probe = wsgi.Probe(raises=wsgi.Dry("in mid-stream"))
+    exchange = _ask(make(probe))
+    faults = []
+    try:
+        await _read(exchange, MOST)
+        faults.append("what the app raised was swallowed: the response looks complete")
+    except wsgi.Dry:
+        pass
+    await _end(exchange)
+    return [*faults, *wsgi._closed_once(probe)]
+
+
+async def _app_left(app: Any, target: str, chunks: int | None, method: str = "GET") -> list[str]:
+    exchange = _ask(app, method, target)
+    try:
+        if chunks is not None:
+            await _read(exchange, chunks)
+        await exchange.close()
+    except BrokenResponse as error:
+        return [str(error)]
+    await exchange.until_done(ENDS_WITHIN)
+    faults = [] if exchange.app_done else ["told that its reader left (http.disconnect), it works on"]
+    await exchange.cancel()
+    return faults
+
+
+async def _app_stops(app: Any, target: str) -> list[str]:
+    exchange = _ask(app, "GET", target)
+    await _read(exchange, 1)
+    await exchange.cancel()
+    return [] if exchange.app_done else ["cancelled, it works on"]
