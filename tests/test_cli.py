@@ -171,7 +171,36 @@ def test_one_profile_is_explained_with_options_and_sources(capsys: pytest.Captur
 def test_an_unknown_profile_is_told_with_the_names(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["profiles", "nope"]) == 2
     err = capsys.readouterr().err
-    assert err.startswith("streamproof: There is no profile 'nope'. Expected one of: apache, ")
+    assert err.startswith("streamproof: 'nope' in via 'nope' is no known profile. Valid names: ")
+
+
+def test_a_profile_tells_what_each_option_changes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["profiles", "nginx", "--options"]) == 0
+    out = capsys.readouterr().out
+    assert "  events, 20 B every 0.5 s                  held to the end\n" in out
+    change = "      events, 20 B every 0.5 s: held to the end -> streams\n"
+    assert f"  proxy_http_version=1.1\n{change}" in out
+    assert "  gzip_vary=on: none of these streams\n" in out
+
+
+def test_several_vias_are_compared_side_by_side(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["profiles", "heroku", "nginx:proxy_http_version=1.1,tls=on"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["heroku", "nginx:proxy_http_version=1.1,tls=on"]
+    assert lines[1].endswith("streams  held to the end")
+    assert main(["profiles", "heroku", "cloudflare", "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert data["heroku"]["a silence of 90 s"] == "cut at 55 s"
+    assert data["cloudflare"]["a silence of 90 s"] == "streams"
+
+
+def test_every_profile_has_a_behaviour(capsys: pytest.CaptureFixture[str]) -> None:
+    from streamproof.profiles import catalogue
+
+    assert main(["profiles", *catalogue(), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert set(found) == set(catalogue())
+    assert set(found["passthrough"].values()) == {"streams", "the reader sees the cut"}
 
 
 @pytest.mark.parametrize(("text", "value"), [("5s", 5.0), ("500ms", 0.5), ("2m", 120.0), ("1.5", 1.5), (".5s", 0.5)])

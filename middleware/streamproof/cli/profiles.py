@@ -7,8 +7,6 @@ import json
 import textwrap
 from typing import TYPE_CHECKING, Any
 
-from ..sansio.errors import ConfigurationError
-
 if TYPE_CHECKING:
     from ..profiles import Option, Profile
 
@@ -19,7 +17,9 @@ so), reported (its users say so)
 
 examples:
   streamproof profiles
-  streamproof profiles nginx
+  streamproof profiles nginx                       what it is, what it does to usual streams, where that is from
+  streamproof profiles nginx --options             the same, and what each option changes
+  streamproof profiles nginx heroku gae-flex       side by side; any via will do
   streamproof check app:app /stream --via 'nginx:gzip=on,gzip_types=text/plain text/csv+cloudflare'
 """
 
@@ -28,12 +28,13 @@ def add(commands: Any) -> None:
     """Declare the command."""
     parser = commands.add_parser(
         "profiles",
-        help="list the hops that can be emulated, or explain one",
-        description="List the hops that can be emulated, or explain one: its options and where its figures are from.",
+        help="list the hops that can be emulated, explain one, compare several",
+        description="List the hops that can be emulated, explain one with its sources, or compare several.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("name", metavar="NAME", nargs="?", help="explain this one")
+    parser.add_argument("names", metavar="NAME", nargs="*", help="explain this one; several vias: side by side")
+    parser.add_argument("--options", action="store_true", help="show what each option changes (takes a few seconds)")
     parser.add_argument("--json", action="store_true", help="the same as data")
     parser.set_defaults(run=run)
 
@@ -43,19 +44,42 @@ def run(arguments: argparse.Namespace) -> int:
     from ..profiles import catalogue
 
     known = catalogue()
-    if arguments.name is None:
+    if not arguments.names:
         if arguments.json:
             print(json.dumps([_summary(profile) for profile in known.values()], indent=2))
         else:
-            print("\n".join(_listed(profile) for profile in known.values()))
+            indent = max(map(len, known)) + 2
+            print("\n".join(_listed(profile, indent) for profile in known.values()))
         return 0
-    if arguments.name not in known:
-        raise ConfigurationError(
-            f"There is no profile {arguments.name!r}. Expected one of: {', '.join(known)}. Is it a via with options?"
-        )
-    profile = known[arguments.name]
-    print(json.dumps(_whole(profile), indent=2, default=str) if arguments.json else _explained(profile))
+    if len(arguments.names) > 1 or arguments.names[0] not in known:
+        return _compare(arguments)
+    profile = known[arguments.names[0]]
+    if arguments.json:
+        print(json.dumps(_whole(profile, options=arguments.options), indent=2, default=str))
+    else:
+        print(_explained(profile, options=arguments.options))
     return 0
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    """Any vias side by side."""
+    from ._behaviour import behaviour
+
+    found = {via: behaviour(via) for via in arguments.names}
+    print(json.dumps(found, indent=2) if arguments.json else _table(found))
+    return 0
+
+
+def _table(found: dict[str, dict[str, str]]) -> str:
+    """Samples down, vias across, in as many columns as they need."""
+    samples = list(next(iter(found.values())))
+    first = max(map(len, samples)) + 2
+    widths = [max(len(via), *map(len, cells.values())) + 2 for via, cells in found.items()]
+    rows = [" " * first + "".join(f"{via:{width}}" for via, width in zip(found, widths, strict=True))]
+    for sample in samples:
+        cells = (f"{cell[sample]:{width}}" for cell, width in zip(found.values(), widths, strict=True))
+        rows.append(f"{sample:{first}}" + "".join(cells))
+    return "\n".join(row.rstrip() for row in rows)
 
 
 def _summary(profile: Profile) -> dict[str, Any]:
@@ -68,9 +92,16 @@ def _summary(profile: Profile) -> dict[str, Any]:
     }
 
 
-def _whole(profile: Profile) -> dict[str, Any]:
+def _whole(profile: Profile, *, options: bool) -> dict[str, Any]:
+    from ._behaviour import behaviour, changes
+
+    changed = (
+        {text: {name: [old, new] for name, old, new in rows} for text, rows in changes(profile)} if options else {}
+    )
     return {
         **_summary(profile),
+        "behaviour": behaviour(profile.name),
+        **({"changes": changed} if options else {}),
         "asks": profile.asks,
         "options": {
             option.name: {"default": option.default, "expected": option.expected, "summary": option.summary}
@@ -84,14 +115,20 @@ def _whole(profile: Profile) -> dict[str, Any]:
     }
 
 
-def _listed(profile: Profile) -> str:
-    head = f"{profile.name:14}{profile.grade:12}{profile.date}  {profile.title}"
-    return f"{head}\n{_wrapped(profile.summary, 14)}"
+def _listed(profile: Profile, indent: int) -> str:
+    head = f"{profile.name:{indent}}{profile.grade:12}{profile.date}  {profile.title}"
+    return f"{head}\n{_wrapped(profile.summary, indent)}"
 
 
-def _explained(profile: Profile) -> str:
+def _explained(profile: Profile, *, options: bool) -> str:
+    from ._behaviour import behaviour
+
     parts = [f"{profile.name}: {profile.title}", _wrapped(profile.summary, 2)]
-    parts.append(f"  {profile.grade}, {profile.date}; asks the hop before it with HTTP/{profile.asks}")
+    parts.append(f"  {profile.grade}, {profile.date}; asks the hop before it with HTTP {_asks(profile)}")
+    parts += ["", "what it does to usual streams"]
+    parts += [f"  {name:42}{words}" for name, words in behaviour(profile.name).items()]
+    if options:
+        parts += ["", "what each option changes", *_changes(profile)]
     if profile.options:
         parts += ["", "options"]
         parts += [_option(option) for option in profile.options.values()]
@@ -102,6 +139,21 @@ def _explained(profile: Profile) -> str:
     for fact in profile.facts:
         parts += [_wrapped(fact.text, 2), f"    {fact.grade}, {fact.date}: {fact.source}"]
     return "\n".join(parts)
+
+
+def _asks(profile: Profile) -> str:
+    asks = profile.plan().ask
+    return "the version it was asked with" if asks == "same" else f"{asks} by default" if "{" in profile.asks else asks
+
+
+def _changes(profile: Profile) -> list[str]:
+    from ._behaviour import changes
+
+    lines = []
+    for text, rows in changes(profile):
+        lines.append(f"  {text}" if rows else f"  {text}: none of these streams")
+        lines += [f"      {name}: {before} -> {after}" for name, before, after in rows]
+    return lines
 
 
 def _option(option: Option) -> str:

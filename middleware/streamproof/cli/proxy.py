@@ -184,7 +184,8 @@ class _JsonLines(_Lines):
     """The same as data."""
 
     def opened(self, via: Via, url: str, upstream: tuple[str, int]) -> None:
-        self._print(json.dumps({"via": via.text, "url": url, "upstream": f"{upstream[0]}:{upstream[1]}", "grade": via.grade}))
+        host, port = upstream
+        self._print(json.dumps({"via": via.text, "url": url, "upstream": f"{host}:{port}", "grade": via.grade}))
 
     def _changed(self, via: Via, exchange: Exchange) -> None:
         if exchange.ended_at is not None:
