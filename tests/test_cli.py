@@ -187,7 +187,8 @@ def test_several_vias_are_compared_side_by_side(capsys: pytest.CaptureFixture[st
     assert main(["profiles", "heroku", "nginx:proxy_http_version=1.1,tls=on"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["heroku", "nginx:proxy_http_version=1.1,tls=on"]
-    assert lines[1].endswith("streams  held to the end")
+    assert lines[1].split("  ")[0] == "events, 20 B every 0.5 s"
+    assert lines[1].endswith("  streams                  held to the end")
     assert main(["profiles", "heroku", "cloudflare", "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
     assert data["heroku"]["a silence of 90 s"] == "cut at 55 s"
