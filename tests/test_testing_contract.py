@@ -105,21 +105,10 @@ def test_an_app_that_never_listens_is_named() -> None:
     )
 
 
-def joining_middleware(app: Any) -> Any:
-    return joined(app)
-
-
-def joining_asgi(app: Any) -> Any:
-    class Joining:
-        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-            await joined(app)(scope, receive, send)
-
-    return Joining()
-
-
-@pytest.mark.parametrize("middleware", [joining_middleware, joining_asgi])
-def test_a_middleware_that_joins_is_named(middleware: Any) -> None:
-    found = broken(examine_contract(middleware))
+@pytest.mark.parametrize("inner", ["wsgi", "asgi"])
+def test_a_middleware_that_joins_is_named(inner: Any) -> None:
+    with stepped():
+        found = broken(examine_contract(lambda app: joined(app), inner=inner))
     assert found["each chunk leaves before the next is made"] == "the app made 4 chunks before one left (4 became 1)"
 
 
@@ -143,10 +132,13 @@ class SwallowsErrors:
 def test_faults_are_told_situation_by_situation() -> None:
     with pytest.raises(ContractBroken) as caught:
         check_stream_contract(SwallowsErrors)
-    found = broken(caught.value.report)
-    assert found["the app raises in mid-stream"] == "what the app raised was swallowed: the response looks complete"
-    assert found["HEAD"] == "the app was asked for ['GET'], not for HEAD"
-    assert found["left before the first chunk"] == "the app's close() was never called"
+    found = {(entry.situation, entry.text) for entry in caught.value.report.broken}
+    assert found >= {
+        ("the app raises in mid-stream", "what the app raised was swallowed: the response looks complete"),
+        ("the app raises in mid-stream", "the app's close() was never called"),
+        ("HEAD", "the app was asked for ['GET'], not for HEAD"),
+        ("left before the first chunk", "the app's close() was never called"),
+    }
     text = str(caught.value)
     assert text.startswith("SwallowsErrors keeps the stream contract in ")
     assert "  broken  HEAD: the app was asked for ['GET'], not for HEAD" in text

@@ -126,6 +126,18 @@ async def _read(exchange: ASGIExchange, chunks: int) -> list[bytes]:
     return got
 
 
+async def _came(exchange: ASGIExchange, chunks: int) -> bool:
+    """Do ``chunks`` come while the app waits after the last of them?"""
+    try:
+        async with asyncio.timeout(ENDS_WITHIN):
+            return len(await _read(exchange, chunks)) == chunks
+    except TimeoutError:
+        return False
+
+
+_HELD = "nothing had left while the app waited after its first chunk"
+
+
 async def _end(exchange: ASGIExchange) -> None:
     await exchange.close()
     await exchange.cancel()
@@ -151,8 +163,9 @@ async def _streams(make: Make) -> list[str]:
 async def _left(make: Make, chunks: int) -> list[str]:
     probe = Probe(waits_after=chunks)
     exchange = _ask(make(probe))
-    if chunks:
-        await _read(exchange, chunks)
+    if chunks and not await _came(exchange, chunks):
+        await exchange.cancel()
+        return [_HELD]
     await _turns()
     await exchange.close()
     faults = [] if probe.told == ["http.disconnect"] or probe.ended == "CancelledError" else [_untold(probe)]
@@ -217,8 +230,10 @@ def _holds(error: BaseException, kind: type[BaseException]) -> bool:
 async def _stops(make: Make) -> list[str]:
     probe = Probe(waits_after=1)
     exchange = _ask(make(probe))
-    await _read(exchange, 1)
+    came = await _came(exchange, 1)
     await exchange.cancel()
+    if not came:
+        return [_HELD]
     faults = [] if exchange.app_done else ["the cancellation was swallowed: the task runs on"]
     if probe.ended is None:
         faults.append("the app was not unwound: its finally did not run")
