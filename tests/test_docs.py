@@ -53,6 +53,8 @@ def environment(folder: Path) -> dict[str, str]:
 
 def shape(line: str) -> str:
     """A line without what changes from run to run: numbers, spacing, bars."""
+    line = re.sub(r" \|.*", " |", line)
+    line = re.sub(r" \|.*", " |", line)  # a waterfall's marks are where the clock had them
     return re.sub(r"\s+", " ", re.sub(r"[\d.]+(?:ms|s)?|[▁▂▃▄▅▆▇█·|]+", "#", line)).strip()
 
 

@@ -64,9 +64,12 @@ def examine(trace: Trace, budget: Budget | None = None, *, production: Trace | N
     """The faults of ``trace``, in the order of their codes.
 
     SP1xx are overrun budgets, SP2xx unclean ends, SP3xx heads that contradict the stream. ``production`` is the app's own
-    recording when ``trace`` is a delivery of it; without it ``max_hold`` cannot be told and is not examined.
+    recording when ``trace`` is a delivery of it; without it ``max_hold`` cannot be told and is not examined. The head of
+    a delivery is the hops' and not the app's, so SP3xx are not looked for in one.
     """
-    found = [*_over_budget(trace, budget or Budget(), production), *_ends(trace), *_heads(trace)]
+    found = [*_over_budget(trace, budget or Budget(), production), *_ends(trace)]
+    if production is None:
+        found += _heads(trace)
     return sorted(found, key=lambda finding: finding.code)
 
 
