@@ -2,16 +2,18 @@
 
 Knows a finished recording and what the taps inside the app saw. Does not judge: ``sansio/findings.py`` does. A listener
 of the recordings like any other, but for ``raise``, which reaches the server (and a test) as :class:`BudgetExceeded`.
+Both middlewares put it, and the policy, in its place by :func:`enforced`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from . import taps
-from ._telling import BudgetExceeded, Recording, log
+from ._flushing import Flushing
+from ._telling import BudgetExceeded, Listener, Recording, log
 from .sansio.errors import ConfigurationError
 from .sansio.findings import Budget, Finding, examine
 from .sansio.flush import FlushPolicy
@@ -88,6 +90,22 @@ def _over(trace: Trace, budget: Budget) -> Iterable[Finding]:
     return (finding for finding in examine(trace, budget) if finding.code.startswith("SP1"))
 
 
-def watched_policy(policy: FlushPolicy | None, budget: Budget | None) -> FlushPolicy | None:
-    """``policy``, or one that only looks on where ``budget`` needs to know what is held inside."""
-    return _ONLOOKER if policy is None and budget is not None and budget.max_hold is not None else policy
+def enforced(
+    app: Any,
+    flushed: Callable[[Any, Flushing], Any],
+    policy: FlushPolicy | None,
+    budget: Budget | None,
+    on_violation: OnViolation,
+    on_trace: Listener | Iterable[Listener],
+) -> tuple[Any, Listener | Iterable[Listener]]:
+    """``app`` under ``policy``, and whom to tell beside ``on_trace`` so that ``budget`` is kept.
+
+    ``flushed`` puts a policy round an app of this kind. A budget that must know what is held inside brings a policy
+    that only looks on. Raises ConfigurationError when an option is of the wrong kind.
+    """
+    if budget is not None:
+        watch = BudgetWatch(budget, on_violation)
+        on_trace = (*((on_trace,) if callable(on_trace) else on_trace), watch)
+        if policy is None and budget.max_hold is not None:
+            policy = _ONLOOKER
+    return app if policy is None else flushed(app, Flushing(policy)), on_trace

@@ -81,14 +81,9 @@ class StreamMiddleware:
         self._app = app
         if policy is not None or budget is not None:
             from ._asgi_flush import flushed
-            from ._budgets import BudgetWatch, watched_policy
-            from ._flushing import Flushing
+            from ._budgets import enforced
 
-            if (policy := watched_policy(policy, budget)) is not None:
-                self._app = flushed(app, Flushing(policy))
-            if budget is not None:
-                asked = (on_trace,) if callable(on_trace) else tuple(on_trace)
-                on_trace = (*asked, BudgetWatch(budget, on_violation))
+            self._app, on_trace = enforced(app, flushed, policy, budget, on_violation, on_trace)
         self._listeners = Listeners(on_trace)
         self._keep_chunks = keep_chunks
         self._route = None if via is None else Route(via)
