@@ -7,7 +7,6 @@ body, the bursts, the lag of each byte. Does not know which proxy is meant nor w
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import NamedTuple
 
 from streamproof.sansio.http import HOP_BY_HOP, has_body
@@ -39,6 +38,11 @@ class Difference:
     what: str
     real: str
     told: str
+
+    @property
+    def of_time(self) -> bool:
+        """Is it only that something came at another time?"""
+        return self.what.startswith(("lag", "head"))
 
     def __str__(self) -> str:
         return f"{self.what}: real {self.real}, replay {self.told}"
@@ -101,14 +105,20 @@ def differences(origin: Trace, real: Trace, told: Trace) -> list[Difference]:
     return out
 
 
-def noisy(first: Trace, second: Trace) -> bool:
-    """Do two repetitions of the same thing differ by more than the comparison allows?"""
+def lateness(one: Trace, other: Trace) -> float:
+    """By how much the worst byte, or the head, came at another time, in seconds."""
+    heads = (0.0, 0.0)
+    if one.head_at is not None and other.head_at is not None:
+        heads = one.head_at, other.head_at
+    return max(lag_error(one, other), abs(heads[0] - heads[1]))
+
+
+def noisy(first: Trace, second: Trace, by: float = LATE) -> bool:
+    """Do two repetitions of the same thing differ: in how they ended, in bursts, or in time by more than ``by`` s?"""
     if _outcome(first) != _outcome(second) or _status(first) != _status(second):
         return True
-    if [burst.upto for burst in bursts(first)] != [burst.upto for burst in bursts(second)]:
-        return True
-    heads = [trace.head_at for trace in (first, second) if trace.head_at is not None]
-    return lag_error(first, second) > LATE or any(abs(b - a) > LATE for a, b in pairwise(heads))
+    partitions = ([burst.upto for burst in bursts(trace)] for trace in (first, second))
+    return next(partitions) != next(partitions) or lateness(first, second) > by
 
 
 def picture(trace: Trace, most: int = 10) -> str:

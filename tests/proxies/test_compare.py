@@ -118,6 +118,10 @@ def test_repetitions_that_differ_are_noise_and_those_that_do_not_are_none() -> N
     assert noisy(ORIGIN, delivery((50, b"aabb"), (90, b"cc")))
 
 
+def test_repetitions_may_be_asked_to_differ_by_less() -> None:
+    assert noisy(ORIGIN, delivery((11, b"aa"), (56, b"bb"), (91, b"cc")), by=0.005)
+
+
 def test_pictures_are_short() -> None:
     assert picture(ORIGIN) == "10ms:2 50ms:4 90ms:6"
     assert picture(ORIGIN, most=1) == "10ms:2 … 2 more, last 90ms"

@@ -97,6 +97,24 @@ def test_nothing_is_left_after_ctrl_c(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_nothing_is_left_after_ctrl_c_in_the_sweep(tmp_path: Path) -> None:
+    need(CONFIGURATIONS["nginx"])
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-m", "tests.proxies.sweep", "nginx", "--floor", "0"]
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 20
+        while not (found := [path.read_text() for path in tmp_path.glob("*/pid")]) or not found[0].strip():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        family = _family(int(found[0]))
+        time.sleep(0.3)  # so that it is playing
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 130
+    assert len(family) >= 2
+    assert not [pid for pid in family if alive(pid)]
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_product_that_does_not_start_says_why() -> None:
     need(CONFIGURATIONS["nginx"])
 
