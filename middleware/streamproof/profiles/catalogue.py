@@ -128,7 +128,8 @@ def _profile(data: Mapping[str, Any], bases: Mapping[str, Profile]) -> Profile:
         values = tuple(entry.get("values", ()))
         whens = tuple((rule["if"], str(rule["default"])) for rule in entry.get("defaults_when", ()))
         kind = "choice" if values else entry["kind"]
-        options[name] = Option(name, kind, str(entry["default"]), entry.get("summary", ""), values, whens)
+        bounds = {key: entry[key] for key in ("low", "high") if key in entry}
+        options[name] = Option(name, kind, str(entry["default"]), entry.get("summary", ""), values, whens, **bounds)
     figures = {
         name: (*((rule["if"], rule["value"]) for rule in entry.get("when", ())), ({}, entry["value"]))
         for name, entry in data.get("figures", {}).items()

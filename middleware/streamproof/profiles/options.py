@@ -6,6 +6,7 @@ Does not know what an option means: the profile's stages say that.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ _EXPECTED = {
 class Option:
     """One option: its kind (``choice`` or a key of ``_EXPECTED``), its default, and what it is in words.
 
-    ``values`` lists the valid ones of a choice. ``defaults_when`` are (condition on other options, default) pairs,
+    ``values`` lists the valid ones of a choice; a number lies between ``low`` and ``high``. ``defaults_when`` are (condition on other options, default) pairs,
     first match wins.
     """
 
@@ -44,16 +45,24 @@ class Option:
     summary: str = ""
     values: tuple[str, ...] = ()
     defaults_when: tuple[tuple[Mapping[str, Any], str], ...] = ()
+    low: float = 0.0
+    high: float = math.inf
 
     @property
     def expected(self) -> str:
         """What may stand behind the equals sign, in words."""
-        return "one of " + ", ".join(self.values) if self.values else _EXPECTED[self.kind]
+        if self.values:
+            return "one of " + ", ".join(self.values)
+        least = f", at least {self.low:g}" if self.low else ""
+        return _EXPECTED[self.kind] + least + (f", at most {self.high:g}" if self.high != math.inf else "")
 
     def parse(self, text: str, profile: str) -> Value:
         """The value that ``text`` means. Raises ConfigurationError when it is none."""
         try:
-            return self._value(text.strip())
+            value = self._value(text.strip())
+            if isinstance(value, int | float) and not self.low <= value <= self.high:
+                raise ValueError
+            return value
         except ValueError:
             raise ConfigurationError(
                 f"{profile}:{self.name}={text} cannot be used. Expected {self.expected}. Is it a typing mistake?"

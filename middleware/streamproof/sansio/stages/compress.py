@@ -127,8 +127,6 @@ class Compress:
 
 
 class _Compress(Stage):
-    needs_data = True
-
     def __init__(self, settings: Compress, request: Request) -> None:
         self._settings, self._request = settings, request
         self._head: Head | None = None
@@ -145,13 +143,13 @@ class _Compress(Stage):
         if not settings.eligible(self._request, event):
             self.transparent = True
             return (settings.marked(event) if settings.vary_always and settings.negotiable(event) else event,)
+        self.needs_data = True
         if settings.min_first:
             self._head, self._deciding = event, True
             return ()
         return self._begin(event)
 
     def _begin(self, event: Head) -> Events:
-        self.needs_data = True
         self._packer = self._settings.packer(content_length(event.headers))
         head = self._settings.compressed(event, self._request.http_version == "1.0")
         if self._settings.head_first:
