@@ -25,6 +25,10 @@ from .sansio.http import Headers, head_size
 from .sansio.machine import Cut, Data, End, Event, Events, Head
 from .sansio.trace import Request
 
+#: Turns of the event loop that a chunk needs to leave a server that writes when its socket is ready (Daphne): in the
+#: first the loop asks whether it is, and what it then does comes after the tasks that were waiting already.
+_TURNS = 2
+
 
 def flushed(app: App, flushing: Flushing) -> App:
     """``app`` under ``flushing``'s policy."""
@@ -35,6 +39,9 @@ def flushed(app: App, flushing: Flushing) -> App:
         request = _request(scope)
         if not flushing.policy.possible(request):
             return await app(scope, receive, send)
+        if flushing.policy.hide_encodings:
+            kept = [pair for pair in scope["headers"] if bytes(pair[0]).lower() != b"accept-encoding"]
+            scope = {**scope, "headers": kept}
         response = _Response(flushing, request, receive, send)
         if taps.made:
             response.watch = scope[taps.KEY] = taps.Watch(flushing.policy.on_hold, flushing.policy.hold_limit)
@@ -159,8 +166,8 @@ class _Response:
             waited = await self._leave(events)
         self._rearm()
         if self._policy.yields and not waited and not self._over:
-            # Daphne and others write only when the loop comes round, and so does every timer.
-            await asyncio.sleep(0)
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
             self._reader.check()
 
     async def _fail(self, reason: str) -> None:

@@ -41,6 +41,8 @@ def flushed(app: WSGIApplication, flushing: Flushing) -> WSGIApplication:
         request = _request(environ)
         if not flushing.policy.possible(request):
             return app(environ, start_response)
+        if flushing.policy.hide_encodings:
+            environ = {key: value for key, value in environ.items() if key != "HTTP_ACCEPT_ENCODING"}
         response = _Response(flushing, request, start_response)
         if taps.made:
             response.watch = environ[taps.KEY] = taps.Watch(flushing.policy.on_hold, flushing.policy.hold_limit)

@@ -66,6 +66,8 @@ class FlushPolicy:
     Compression:
         compress: Codings, the best first, out of ``zstd``, ``br``, ``gzip``. Every write is flushed; ``max_delay`` is
             the knob between ratio and latency.
+        hide_encodings: The app is not shown Accept-Encoding, so that no layer inside it compresses, and holds, in this
+            one's place. Its other responses then go uncompressed, too.
     Ends:
         on_error: ``cut`` leaves an unclean end that the reader can see; ``event`` tells it in the stream at a boundary.
         error_text: What the reader is told then.
@@ -104,6 +106,7 @@ class FlushPolicy:
     send_timeout: float | None = None
 
     compress: tuple[str, ...] = ()
+    hide_encodings: bool = False
 
     on_error: OnError = "cut"
     error_text: str = "The stream broke off."
