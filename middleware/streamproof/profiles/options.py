@@ -35,8 +35,8 @@ _EXPECTED = {
 class Option:
     """One option: its kind (``choice`` or a key of ``_EXPECTED``), its default, and what it is in words.
 
-    ``values`` lists the valid ones of a choice; a number lies between ``low`` and ``high``. ``defaults_when`` are (condition on other options, default) pairs,
-    first match wins.
+    ``values`` lists the valid ones of a choice; a number lies between ``low`` and ``high``. ``defaults_when`` are
+    (condition on other options, default) pairs, first match wins.
     """
 
     name: str

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import dataclass
 
 from ..sansio.errors import ConfigurationError
@@ -44,8 +45,20 @@ def resolve(via: str | Profile | Via) -> Via:
         raise ConfigurationError(
             f"via is {via!r}. Expected text such as 'nginx:gzip=on', a Profile or a Via. Was a list meant, as in A+B?"
         )
-    hops = [_hop(part.strip(), via) for part in via.split("+")]
+    hops = [_hop(part.strip(), via) for part in _parts(via)]
     return Via(via, tuple(plan for _, plan in hops), tuple(profile for profile, _ in hops))
+
+
+def _parts(via: str) -> list[str]:
+    """The hops of ``via``. A plus inside a media type, as in application/xhtml+xml, does not part hops."""
+    parts: list[str] = []
+    for part in via.split("+"):
+        word = re.split("[ =,]", parts[-1])[-1] if parts else ""
+        if "/" in word and part.strip().partition(":")[0] not in catalogue():
+            parts[-1] += "+" + part
+        else:
+            parts.append(part)
+    return parts
 
 
 def _hop(text: str, via: str) -> tuple[Profile, HopPlan]:
