@@ -12,6 +12,7 @@ from typing import Any, TypeVar, cast
 
 from ..sansio.http import reason
 from ..sansio.trace import Request
+from . import _defaults
 from ._wsgi import WSGIExchange
 from .likes import Like, like_of
 from .recorded import RecordedTrace, trace_of
@@ -25,6 +26,7 @@ def streaming(client: C, *, like: str | Like | None = None, via: str | None = No
     Takes an instance of ``werkzeug.test.Client`` (Flask's too), ``django.test.Client`` or
     ``starlette.testclient.TestClient`` (FastAPI's too). Raises TypeError for anything else.
     """
+    via = via or _defaults.via
     names = {f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in type(client).__mro__}
     if "werkzeug.Client" in names:
         return cast(C, _werkzeug(client, like, via))

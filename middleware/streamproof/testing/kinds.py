@@ -1,17 +1,23 @@
-"""Is an app WSGI or ASGI? Knows how frameworks make theirs callable."""
+"""Is an app WSGI or ASGI? The answer that ``streamproof.wrap`` acts upon, less the old double callables."""
 
 from __future__ import annotations
 
-import functools
-import inspect
 from typing import Any, Literal
+
+from asgiref.compatibility import guarantee_single_callable
+
+from .. import _wrap
 
 Kind = Literal["wsgi", "asgi"]
 
 
 def kind_of(app: Any) -> Kind:
-    """``asgi`` when calling ``app`` gives a coroutine, else ``wsgi``. Looks, and calls nothing."""
-    while isinstance(app, functools.partial):
-        app = app.func
-    call = getattr(app, "__call__", None)  # noqa: B004  # its function is looked at, not whether it is callable
-    return "asgi" if inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(call) else "wsgi"
+    """``wsgi`` or ``asgi``; calls nothing. Raises ConfigurationError when it cannot be told."""
+    return "wsgi" if _wrap.kind_of(app) == "wsgi" else "asgi"
+
+
+def single(app: Any) -> Any:
+    """``app``, an ASGI 2.0 double callable made a single one."""
+    if _wrap.kind_of(app) == "asgi2":
+        return guarantee_single_callable(app)  # type: ignore[no-untyped-call]
+    return app

@@ -40,6 +40,7 @@ def assert_streams(response: Any, *, chunks: int | None = None, at_least: int = 
         Held: A chunk was made before its predecessor was held, or too few came to prove anything.
         TypeError: The response is no such response, or an async one.
     """
+    __tracebackhide__ = True
     exchange = exchange_of(response)
     if hasattr(exchange.body_iterator, "__anext__"):
         raise TypeError("This response is asynchronous. Expected: await assert_streams_async(response).")
@@ -53,6 +54,7 @@ def assert_streams(response: Any, *, chunks: int | None = None, at_least: int = 
 
 async def assert_streams_async(response: Any, *, chunks: int | None = None, at_least: int = 2) -> None:
     """:func:`assert_streams` for a response of an async client."""
+    __tracebackhide__ = True
     exchange = exchange_of(response)
     try:
         while _wants_more(exchange, chunks) and await anext(exchange.body_iterator, None) is not None:
@@ -68,6 +70,7 @@ def _wants_more(exchange: Any, chunks: int | None) -> bool:
 
 def judge(exchange: Any, at_least: int = 2) -> None:
     """Raise :class:`Held` unless the ledger of ``exchange`` proves that it streamed."""
+    __tracebackhide__ = True
     ledger: Ledger = exchange.line.ledger
     fault = find_fault(ledger, at_least)
     if fault is not None:
@@ -117,6 +120,7 @@ def ran_ahead(ledger: Ledger, place: str) -> tuple[int, Entry] | None:
 
 def assert_stops(response: Any) -> None:
     """Leave ``response`` and raise :class:`NotStopped` unless the app has ended by then, as a left app should."""
+    __tracebackhide__ = True
     exchange = exchange_of(response)
     response.close()
     _judge_stop(exchange)
@@ -124,6 +128,7 @@ def assert_stops(response: Any) -> None:
 
 async def assert_stops_async(response: Any, *, timeout: float = STOPS_WITHIN) -> None:
     """:func:`assert_stops` for an async client; an app that uses threads gets ``timeout`` seconds to unwind."""
+    __tracebackhide__ = True
     exchange = exchange_of(response)
     await response.aclose()
     if exchange.is_async:
@@ -132,6 +137,7 @@ async def assert_stops_async(response: Any, *, timeout: float = STOPS_WITHIN) ->
 
 
 def _judge_stop(exchange: Any) -> None:
+    __tracebackhide__ = True
     like = exchange.line.like
     if not exchange.app_done:
         raise NotStopped(

@@ -5,10 +5,11 @@ Knows what a test asks of a recording. The recording itself is ``sansio``'s; the
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from ..sansio.findings import Budget, Finding, examine
 from ..sansio.trace import Trace
@@ -71,6 +72,7 @@ class RecordedTrace(Trace):
 
         The recording is replayed: the app does not run again. Raises ConfigurationError for a via that is none.
         """
+        __tracebackhide__ = True
         from ..diagnose import diagnose
         from .picture import not_survived
 
@@ -80,18 +82,23 @@ class RecordedTrace(Trace):
                 raise AssertionError(not_survived(self, seen))
 
 
-class Recorded(Protocol):
-    """Something that carries an exchange."""
-
-    @property
-    def exchange(self) -> Any: ...
-
-
 _listeners: list[Callable[[RecordedTrace], None]] = []
+
+
+#: The latest recordings, for reports at the end of a test; bounded, since nobody may come for them.
+_finished: deque[RecordedTrace] = deque(maxlen=1000)
+
+
+def take_finished() -> list[RecordedTrace]:
+    """The recordings since the last call, at most the last thousand."""
+    found = list(_finished)
+    _finished.clear()
+    return found
 
 
 def publish(trace: RecordedTrace) -> None:
     """Tell everybody who listens."""
+    _finished.append(trace)
     for listen in tuple(_listeners):
         listen(trace)
 

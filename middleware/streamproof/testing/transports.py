@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
 
 from ..sansio.machine import Head
 from ..sansio.trace import Request
+from . import _defaults
 from ._asgi import ASGIExchange
 from ._ends import BrokenResponse, OpenForEver
 from ._lifespan import Lifespan
 from ._own_loop import OwnLoop
 from ._wsgi import WSGIExchange
-from .kinds import kind_of
+from .kinds import kind_of, single
 from .likes import Like, like_of
 from .recorded import RecordedTrace, trace_of
 
@@ -41,7 +42,7 @@ class Transport(_Carrier):
     Args:
         app: A WSGI or ASGI app.
         like: The server whose ways are taken (:data:`~.likes.LIKES`); by default uvicorn or gunicorn.
-        via: Hops between app and reader, in a via's text.
+        via: Hops between app and reader, in a via's text; by default those of the run, if any.
         window: Bytes under way before the app's ``send`` waits. 0 is lockstep: the app makes chunk n+1 only when the
             reader holds chunk n. ``"server"`` takes the server's own, None has no backpressure. For ASGI apps.
         raise_app_exceptions: Raise what the app raised where the reader reads, else answer 500 or cut as the server.
@@ -67,9 +68,10 @@ class Transport(_Carrier):
         root_path: str = "",
         state: dict[str, Any] | None = None,
     ) -> None:
-        self.app, self.kind = app, kind_of(app)
+        self.kind = kind_of(app)
+        self.app = single(app)
         self.like = like_of(like, self.kind)
-        self.via = via
+        self.via = via = via or _defaults.via
         self._window = self.like.window if window == "server" else window
         self._raises, self._wants_lifespan = raise_app_exceptions, lifespan
         self._client, self._root_path = client, root_path

@@ -1,0 +1,298 @@
+"""The pytest plugin: fixtures, the marker ``via``, options as flag and ini, figures for reports and baselines.
+
+Thin: what it does is in :mod:`streamproof.testing`. Imports nothing of it before a fixture or an option asks; every
+fixture can be overridden by one of the same name. Loaded by its entry point.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    import httpx
+
+    from .testing.clocks import SteppedClock
+    from .testing.live import LiveServers
+    from .testing.recorded import RecordedTrace
+
+VIA, LIKE, BASELINE = "streamproof_via", "streamproof_like", "streamproof_baseline"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Each setting as flag and ini; the flag wins."""
+    group = parser.getgroup("streamproof", "streaming responses")
+    for name, metavar, text in (
+        (VIA, "VIA", "run every test client behind these hops, e.g. nginx:gzip=on"),
+        (LIKE, "SERVER", "tell apps as this server does that a reader left (default: uvicorn, gunicorn)"),
+        (BASELINE, "FILE", "compare stream_baseline(trace) with the figures in FILE"),
+    ):
+        group.addoption(f"--{name.replace('_', '-')}", dest=f"{name}_flag", metavar=metavar, help=text)
+        parser.addini(name, text)
+    group.addoption(
+        "--streamproof-update-baseline", action="store_true", help="write the figures to the baseline instead"
+    )
+    group.addoption("--streamproof-report", metavar="FILE", help="write the figures of all tests to FILE as JSON")
+    group.addoption(
+        "--streamproof-summary", action="store_true", help="show the slowest first bytes and longest holds at the end"
+    )
+
+
+def setting(config: pytest.Config, name: str) -> str | None:
+    """The value of a setting: the flag's, else the ini file's, else None."""
+    return config.getoption(f"{name}_flag") or config.getini(name) or None
+
+
+class _Run:
+    """What one run gathers from its tests, its workers' included, and what it writes at its end."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.tests: dict[str, dict[str, Any]] = {}
+        self.baseline: dict[str, dict[str, float]] = {}
+        self.undo = ExitStack()
+
+    def path(self, name: str | None) -> Path | None:
+        """A file named by a setting."""
+        return None if name is None else self.config.rootpath / name
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Gather a test's figures, on the process that reports."""
+        found = {name[12:]: value for name, value in report.user_properties if name.startswith("streamproof.")}
+        if report.when == "teardown" and found:
+            self.tests[report.nodeid] = {"test": report.nodeid, **found}
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """xdist: a worker hands its part of the baseline over."""
+        self.baseline.update(getattr(node, "workeroutput", {}).get(BASELINE, {}))
+
+    def pytest_sessionfinish(self) -> None:
+        """Write what was asked for, on the process that reports."""
+        if hasattr(self.config, "workerinput"):
+            self.config.workeroutput[BASELINE] = self.baseline  # type: ignore[attr-defined]
+            return
+        report, baseline = self.config.getoption("streamproof_report"), self.path(setting(self.config, BASELINE))
+        if report is not None or (self.baseline and baseline is not None):
+            from .testing import figuring
+
+            if report is not None:
+                figuring.write_report(self.config.rootpath / report, list(self.tests.values()))
+            if self.baseline and baseline is not None:
+                figuring.write_baseline(baseline, self.baseline)
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """The slowest first bytes and the longest holds, when asked for."""
+        if self.config.getoption("streamproof_summary") and self.tests:
+            from .testing.figuring import summary
+
+            terminalreporter.section("streams")
+            for line in summary(list(self.tests.values())):
+                terminalreporter.write_line(line)
+
+
+_RUN: pytest.StashKey[_Run] = pytest.StashKey()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Check what was asked for, and put the hops in between."""
+    config.addinivalue_line("markers", "via(*vias): run the test once behind each of these hops (streamproof)")
+    run = config.stash[_RUN] = _Run(config)
+    config.pluginmanager.register(run, "streamproof-run")
+    if config.getoption("streamproof_update_baseline") and setting(config, BASELINE) is None:
+        raise pytest.UsageError(
+            "--streamproof-update-baseline has no file. Expected --streamproof-baseline=FILE or "
+            "streamproof_baseline in the ini file."
+        )
+    via, like = setting(config, VIA), setting(config, LIKE)
+    if like is not None:
+        from .testing.likes import LIKES
+
+        names = {name.removesuffix("-asgi").removesuffix("-wsgi") for name in LIKES} | set(LIKES)
+        if like not in names:
+            raise pytest.UsageError(f"{like!r} is not a valid {LIKE}. Valid servers: {', '.join(LIKES)}.")
+    if via is not None:
+        _checked(via, VIA)
+        from .testing.suite import behind
+
+        run.undo.enter_context(behind(via))
+    loaded = {entry.metadata["Name"] for _, entry in config.pluginmanager.list_plugin_distinfo()}
+    if not loaded & {"pytest-django", "pytest-flask"}:
+        config.pluginmanager.register(_LiveServer(), "streamproof-live-server")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Undo what :func:`pytest_configure` did."""
+    run = config.stash.get(_RUN, None)
+    if run is not None:
+        run.undo.close()
+
+
+def _checked(via: str, where: str) -> str:
+    from .profiles import resolve
+    from .sansio.errors import ConfigurationError
+
+    try:
+        resolve(via)
+    except ConfigurationError as error:
+        raise pytest.UsageError(f"{via!r} is not a valid {where}. {error}") from None
+    return via
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """One line: what is set."""
+    found = [f"{name.removeprefix('streamproof_')} {setting(config, name)}" for name in (VIA, LIKE, BASELINE)]
+    return "streamproof: " + (", ".join(text for text in found if not text.endswith(" None")) or "no hops")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """``@pytest.mark.via("nginx", "heroku")``: once a hop."""
+    markers = list(metafunc.definition.iter_markers("via"))
+    if not markers:
+        return
+    vias = list(dict.fromkeys(via for marker in reversed(markers) for via in marker.args))
+    if not vias:
+        raise pytest.UsageError(
+            f'{metafunc.definition.nodeid}: the marker via has no hops. Expected @pytest.mark.via("nginx", …).'
+        )
+    for via in vias:
+        _checked(via, f"via of {metafunc.definition.nodeid}")
+    if "via" not in metafunc.fixturenames:
+        metafunc.fixturenames.append("via")
+    metafunc.parametrize("via", vias, indirect=True, ids=vias)
+
+
+@pytest.fixture
+def via(request: pytest.FixtureRequest) -> str | None:
+    """The hops of this test: of its marker, of ``--streamproof-via`` or the ini file, or None."""
+    marked: str | None = getattr(request, "param", None)
+    return setting(request.config, VIA) if marked is None else marked
+
+
+@pytest.fixture
+def stream_like(request: pytest.FixtureRequest) -> str | None:
+    """The server whose ways the clients take; None for the usual one. Override it to choose for a module."""
+    return setting(request.config, LIKE)
+
+
+@pytest.fixture
+def stream_client(via: str | None, stream_like: str | None) -> Iterator[Callable[..., httpx.Client]]:
+    """``stream_client(app)``: a sync httpx2 or httpx client that really streams; closed after the test."""
+    from .testing.transports import client
+
+    made: list[httpx.Client] = []
+
+    def make(app: Any, **options: Any) -> httpx.Client:
+        made.append(client(app, **{"via": via, "like": stream_like, **options}))
+        return made[-1].__enter__()
+
+    yield make
+    for one in reversed(made):
+        one.__exit__(None, None, None)
+
+
+@pytest.fixture
+def async_stream_client(via: str | None, stream_like: str | None) -> Callable[..., httpx.AsyncClient]:
+    """``async with async_stream_client(app) as client``: the same for async tests."""
+    from .testing.transports import async_client
+
+    return lambda app, **options: async_client(app, **{"via": via, "like": stream_like, **options})
+
+
+@pytest.fixture
+def streaming(via: str | None, stream_like: str | None) -> Callable[..., Any]:
+    """``streaming(client)``: Flask's, Django's, Starlette's or FastAPI's own test client, made to stream."""
+    from .testing.clients import streaming
+
+    return lambda client, **options: streaming(client, **{"via": via, "like": stream_like, **options})
+
+
+@pytest.fixture
+def stepped_clock() -> Iterator[SteppedClock]:
+    """``time.sleep`` and the clocks of ``time`` step instead of waiting, in this test's thread and only there."""
+    from .testing.clocks import stepped
+
+    with stepped() as clock:
+        yield clock
+
+
+@pytest.fixture
+def stream_baseline(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """``stream_baseline(trace)``: fail when its figures got worse than in the baseline file, or update that."""
+    from .testing import figuring
+
+    run = request.config.stash[_RUN]
+    path = run.path(setting(request.config, BASELINE))
+    known = {} if path is None else figuring.read_baseline(path)
+    count = 0
+
+    def hold(trace: RecordedTrace, *, factor: float = figuring.FACTOR, slack: float = figuring.SLACK) -> None:
+        nonlocal count
+        __tracebackhide__ = True
+        count += 1
+        name = request.node.nodeid if count == 1 else f"{request.node.nodeid} #{count}"
+        figures = figuring.figures_of(trace)
+        if request.config.getoption("streamproof_update_baseline"):
+            run.baseline[name] = figures
+            return
+        if faults := figuring.worse(figures, known.get(name, {}), factor=factor, slack=slack):
+            pytest.fail(
+                "The stream got worse: " + "; ".join(faults) + ". If it may, run with --streamproof-update-baseline.",
+                pytrace=False,
+            )
+
+    return hold
+
+
+@pytest.fixture(scope="session")
+def session_live_server(request: pytest.FixtureRequest) -> Iterator[LiveServers]:
+    """``session_live_server(app, server="gunicorn")``: a real server in a process of its own, for the whole run."""
+    from .testing.live import LiveServers
+
+    with LiveServers(via=setting(request.config, VIA)) as servers:
+        yield servers
+
+
+@pytest.fixture
+def stream_server(via: str | None) -> Iterator[LiveServers]:
+    """``stream_server(app, server="gunicorn")``: a real server, stopped after the test."""
+    from .testing.live import LiveServers
+
+    with LiveServers(via=via) as servers:
+        yield servers
+
+
+class _LiveServer:
+    """The name ``live_server`` for :func:`stream_server`, where pytest-django and pytest-flask have not taken it."""
+
+    @pytest.fixture
+    def live_server(self, stream_server: LiveServers) -> LiveServers:
+        """``live_server(app, server="gunicorn")``: a real server, stopped after the test."""
+        return stream_server
+
+
+def _finished() -> list[RecordedTrace]:
+    """The recordings since the last call; nothing is imported for it."""
+    module = sys.modules.get("streamproof.testing.recorded")
+    return [] if module is None else module.take_finished()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A test's figures are its own."""
+    _finished()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Put the figures of its responses into the test's report."""
+    if call.when == "teardown" and (traces := _finished()):
+        from .testing.figuring import properties
+
+        item.user_properties.extend(properties(traces))
+    return (yield)
