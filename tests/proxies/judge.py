@@ -57,6 +57,7 @@ class Verdict:
         lines = [f"{self.configuration} / {self.schedule} ({len(self.takes)} plays, via {self.via!r})"]
         lines += [f"  {difference}" for difference in self.differences]
         lines.append(f"  origin sent {picture(origin)}")
+        lines.append(f"  again: python -m tests.proxies.sweep {self.configuration} -s {self.schedule} --floor 0")
         return "\n".join(lines)
 
 

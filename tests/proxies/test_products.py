@@ -1,4 +1,7 @@
-"""Proxies leave nothing behind: no process, no port, no file; also after a failure and after Ctrl-C."""
+"""Proxies leave nothing behind: no process, no port, no file; also after a failure and after Ctrl-C.
+
+Knows process trees as Linux shows them. Does not know what the proxies are asked.
+"""
 
 from __future__ import annotations
 

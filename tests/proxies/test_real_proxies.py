@@ -43,7 +43,9 @@ def test_replay_says_what_the_reader_gets(name: str) -> None:
     need(configuration)
     resolve(configuration.via)  # before anything is started: a via that nobody answers to is no skip
     verdicts = judge(configuration, short())
-    assert not _faults(verdicts), "\n\n".join(_faults(verdicts))
+    if faults := _faults(verdicts):
+        agree = sum(verdict.agrees for verdict in verdicts)
+        pytest.fail("\n\n".join((f"{agree} of {len(verdicts)} pairs agree", *faults)), pytrace=False)
 
 
 def _faults(verdicts: list[Verdict]) -> list[str]:
