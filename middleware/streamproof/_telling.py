@@ -44,7 +44,8 @@ class Listeners:
     """Who is told. False when nobody is left to be told.
 
     A listener with ``opened(recording)`` hears of each response also when it begins, in the thread or task that serves
-    it, and at the end ``ended(recording, trace)`` is called in place of the listener itself.
+    it, with ``headed(recording)`` when it has a head, and at the end ``ended(recording, trace)`` is called in place of
+    the listener itself.
     """
 
     def __init__(self, on_trace: Listener | Iterable[Listener]) -> None:
@@ -66,6 +67,14 @@ class Listeners:
         for listener in self._watchers:
             try:
                 listener.opened(recording)
+            except Exception:
+                self._drop(listener)
+
+    def headed(self, recording: Recording) -> None:
+        """Tell them that ``recording`` has a head."""
+        for listener in self._watchers:
+            try:
+                listener.headed(recording)
             except Exception:
                 self._drop(listener)
 
@@ -95,7 +104,18 @@ class Recording:
     was seen to leave. The first verdict given with :meth:`judge` stays, whatever :meth:`end` says later.
     """
 
-    __slots__ = ("_asked", "_listeners", "_read", "_verdict", "exhausted_at", "gone", "method", "recorder", "target")
+    __slots__ = (
+        "_asked",
+        "_listeners",
+        "_read",
+        "_verdict",
+        "exhausted_at",
+        "gone",
+        "method",
+        "recorder",
+        "route",
+        "target",
+    )
 
     def __init__(
         self,
@@ -111,6 +131,7 @@ class Recording:
         self.recorder = recorder
         self.exhausted_at: float | None = None
         self.gone = False
+        self.route: Any = None  # what a listener found: frameworks forget it before the stream ends
         self._verdict: tuple[Outcome, str | None, str | None] | None = None
         self._listeners: Listeners | None = listeners
         if listeners._watchers:
@@ -131,6 +152,8 @@ class Recording:
         kept = redacted(headers)
         size = None if kept is headers else head_size(status, headers)
         self.recorder.proposed(status, kept, clock(), head_size=size)
+        if self._listeners is not None and self._listeners._watchers:
+            self._listeners.headed(self)
 
     def judge(self, outcome: Outcome, by: str | None = None, reason: str | None = None) -> None:
         """Somebody knows how it ended; the first to know is believed."""

@@ -187,14 +187,16 @@ class _Watched:
         elif kind == "http.response.zerocopysend":
             size, last = int(message.get("count") or 0), not message.get("more_body", False)
         elif kind == "http.response.trailers":
+            gone = recording.gone
             await self._passed(message)
             if not message.get("more_trailers", False) and recording.exhausted_at is not None:
-                self._complete()
+                self._complete(gone)
             return
         else:
             await self._passed(message)
             return
-        produced = clock()
+        # Before: hypercorn says http.disconnect while it sends the last message.
+        produced, gone = clock(), recording.gone
         try:
             await self._send(message)
         except BaseException as error:
@@ -205,7 +207,7 @@ class _Watched:
         if last:
             recording.exhausted_at = clock()
             if not self._trailers:
-                self._complete()
+                self._complete(gone)
 
     async def _passed(self, message: Message) -> None:
         try:
@@ -214,8 +216,8 @@ class _Watched:
             self._recording.gone = True
             raise
 
-    def _complete(self) -> None:
-        self._recording.end(Outcome.CLIENT_GONE if self._recording.gone else Outcome.COMPLETE)
+    def _complete(self, gone: bool) -> None:
+        self._recording.end(Outcome.CLIENT_GONE if gone else Outcome.COMPLETE)
 
     def _refused(self, error: BaseException, produced: float, size: int, data: bytes | None) -> None:
         if isinstance(error, OSError):
