@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import httpx
 
     from .testing.clocks import SteppedClock
-    from .testing.live import LiveServers
+    from ._live_servers import LiveServers
     from .testing.recorded import RecordedTrace
 
 VIA, LIKE, BASELINE = "streamproof_via", "streamproof_like", "streamproof_baseline"
@@ -252,7 +252,7 @@ def stream_baseline(request: pytest.FixtureRequest) -> Callable[..., None]:
 @pytest.fixture(scope="session")
 def session_live_server(request: pytest.FixtureRequest) -> Iterator[LiveServers]:
     """``session_live_server(app, server="gunicorn")``: a real server in a process of its own, for the whole run."""
-    from .testing.live import LiveServers
+    from ._live_servers import LiveServers
 
     with LiveServers(via=setting(request.config, VIA)) as servers:
         yield servers
@@ -261,7 +261,7 @@ def session_live_server(request: pytest.FixtureRequest) -> Iterator[LiveServers]
 @pytest.fixture
 def stream_server(via: str | None) -> Iterator[LiveServers]:
     """``stream_server(app, server="gunicorn")``: a real server, stopped after the test."""
-    from .testing.live import LiveServers
+    from ._live_servers import LiveServers
 
     with LiveServers(via=via) as servers:
         yield servers

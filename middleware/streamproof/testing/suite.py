@@ -20,7 +20,7 @@ from . import _defaults
 @contextmanager
 def behind(via: str) -> Iterator[None]:
     """Let every client that is made in the block reach its app through ``via``."""
-    from .. import wrap
+    from .._wrap import wrap
     from .clients import streaming
 
     def hop(app: Any) -> Any:

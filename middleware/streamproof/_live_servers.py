@@ -12,8 +12,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Self
 
-from ..sansio.errors import ConfigurationError
-from ..serving import Server, serve
+from .sansio.errors import ConfigurationError
+from .serving import Server, serve
 
 
 class LiveServers:
