@@ -10,11 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import recipes
+from . import edge_proxies, web_servers
+from .envoy_proxy import compressor, envoy
 from .products import Recipe, Site, running
-from .recipes import TYPES
-from .recipes_envoy import compressor, envoy
 from .schedules import Schedule
+
+#: What is compressed where compression is configured; JSON is not among it.
+TYPES = ("text/plain", "text/csv", "text/event-stream")
 
 HTTP11 = 'proxy_http_version 1.1; proxy_set_header Connection "";'
 GZIP = f"gzip on; gzip_types {' '.join(TYPES)}; gzip_proxied any;"
@@ -73,72 +75,72 @@ def one(name: str, recipe: Recipe, via: str, reads: str | None = None) -> Config
 
 
 _EACH = (
-    one("nginx", recipes.nginx(), "nginx"),
-    one("nginx-http11", recipes.nginx(HTTP11), "nginx:proxy_http_version=1.1"),
+    one("nginx", web_servers.nginx(), "nginx"),
+    one("nginx-http11", web_servers.nginx(HTTP11), "nginx:proxy_http_version=1.1"),
     one(
         "nginx-unbuffered",
-        recipes.nginx(HTTP11, "proxy_buffering off;"),
+        web_servers.nginx(HTTP11, "proxy_buffering off;"),
         "nginx:proxy_http_version=1.1,proxy_buffering=off",
     ),
-    one("nginx-gzip", recipes.nginx(HTTP11, GZIP), f"nginx:proxy_http_version=1.1,{VIA_GZIP}"),
+    one("nginx-gzip", web_servers.nginx(HTTP11, GZIP), f"nginx:proxy_http_version=1.1,{VIA_GZIP}"),
     one(
         "nginx-gzip-unbuffered",
-        recipes.nginx(HTTP11, GZIP, "proxy_buffering off;"),
+        web_servers.nginx(HTTP11, GZIP, "proxy_buffering off;"),
         f"nginx:proxy_http_version=1.1,proxy_buffering=off,{VIA_GZIP}",
     ),
-    one("nginx-tls", recipes.nginx(HTTP11, listen="ssl"), "nginx:proxy_http_version=1.1,tls=on", "http/1.1"),
-    one("nginx-tls-http2", recipes.nginx(HTTP11, listen="ssl http2"), "nginx:proxy_http_version=1.1,tls=on", "h2"),
+    one("nginx-tls", web_servers.nginx(HTTP11, listen="ssl"), "nginx:proxy_http_version=1.1,tls=on", "http/1.1"),
+    one("nginx-tls-http2", web_servers.nginx(HTTP11, listen="ssl http2"), "nginx:proxy_http_version=1.1,tls=on", "h2"),
     Configuration(
         "nginx-nginx",
         (
-            RealHop(recipes.nginx(HTTP11), "nginx:proxy_http_version=1.1"),
-            RealHop(recipes.nginx(HTTP11), "nginx:proxy_http_version=1.1"),
+            RealHop(web_servers.nginx(HTTP11), "nginx:proxy_http_version=1.1"),
+            RealHop(web_servers.nginx(HTTP11), "nginx:proxy_http_version=1.1"),
         ),
     ),
-    one("apache", recipes.apache(), "apache"),
+    one("apache", web_servers.apache(), "apache"),
     one(
         "apache-deflate",
-        recipes.apache(f"AddOutputFilterByType DEFLATE {' '.join(TYPES)}", modules=("filter", "deflate")),
+        web_servers.apache(f"AddOutputFilterByType DEFLATE {' '.join(TYPES)}", modules=("filter", "deflate")),
         f"apache:deflate={' '.join(TYPES)}",
     ),
-    one("haproxy", recipes.haproxy(), "haproxy"),
-    one("haproxy-no-delay", recipes.haproxy("option http-no-delay"), "haproxy:http-no-delay=on"),
-    one("haproxy-mss", recipes.haproxy(bind="mss 1460"), "haproxy:mss=1460"),
+    one("haproxy", edge_proxies.haproxy(), "haproxy"),
+    one("haproxy-no-delay", edge_proxies.haproxy("option http-no-delay"), "haproxy:http-no-delay=on"),
+    one("haproxy-mss", edge_proxies.haproxy(bind="mss 1460"), "haproxy:mss=1460"),
     one(
         "haproxy-compression",
-        recipes.haproxy("compression algo gzip", f"compression type {' '.join(TYPES)}"),
+        edge_proxies.haproxy("compression algo gzip", f"compression type {' '.join(TYPES)}"),
         f"haproxy:compression-algo=gzip,compression-type={' '.join(TYPES)}",
     ),
-    one("caddy", recipes.caddy(), "caddy:version=2.6.2"),
-    one("caddy-encode", recipes.caddy("encode gzip"), "caddy:version=2.6.2,encode=gzip"),
+    one("caddy", web_servers.caddy(), "caddy:version=2.6.2"),
+    one("caddy-encode", web_servers.caddy("encode gzip"), "caddy:version=2.6.2,encode=gzip"),
     one("envoy", envoy(), "envoy"),
     one(
         "envoy-compressor",
         envoy(compressor(TYPES, 100)),
         f"envoy:compressor={' '.join(TYPES)},min_content_length=100",
     ),
-    one("varnish", recipes.varnish(), "varnish"),
+    one("varnish", edge_proxies.varnish(), "varnish"),
     one(
         "varnish-gzip",
-        recipes.varnish("sub vcl_backend_response { set beresp.do_gzip = true; }"),
+        edge_proxies.varnish("sub vcl_backend_response { set beresp.do_gzip = true; }"),
         "varnish:do_gzip=true",
     ),
     one(
         "varnish-no-stream",
-        recipes.varnish("sub vcl_backend_response { set beresp.do_stream = false; }"),
+        edge_proxies.varnish("sub vcl_backend_response { set beresp.do_stream = false; }"),
         "varnish:do_stream=false",
     ),
-    one("lighttpd", recipes.lighttpd(), "lighttpd"),
+    one("lighttpd", web_servers.lighttpd(), "lighttpd"),
     one(
         "lighttpd-stream",
-        recipes.lighttpd("server.stream-response-body = 1"),
+        web_servers.lighttpd("server.stream-response-body = 1"),
         "lighttpd:stream-response-body=1",
     ),
-    one("squid", recipes.squid(), "squid"),
-    one("h2o", recipes.h2o(), "h2o"),
-    one("h2o-compress", recipes.h2o("compress: [gzip]"), "h2o:compress=on"),
-    one("trafficserver", recipes.trafficserver(), "trafficserver"),
-    one("nghttpx", recipes.nghttpx(), "nghttpx"),
+    one("squid", edge_proxies.squid(), "squid"),
+    one("h2o", web_servers.h2o(), "h2o"),
+    one("h2o-compress", web_servers.h2o("compress: [gzip]"), "h2o:compress=on"),
+    one("trafficserver", edge_proxies.trafficserver(), "trafficserver"),
+    one("nghttpx", edge_proxies.nghttpx(), "nghttpx"),
 )
 
 #: Those of the short suite; the sweep also plays :mod:`tests.proxies.variants`.

@@ -1,7 +1,7 @@
 """Starts a real proxy in the foreground and stops it for sure, with everything that it started.
 
-Knows processes, ports and temporary directories. Does not know any product: a recipe (:mod:`tests.proxies.recipes`)
-writes its configuration and says what to run.
+Knows processes, ports and temporary directories. Does not know any product: a recipe (in
+``web_servers``, ``edge_proxies``, ``envoy_proxy``) writes its configuration and says what to run.
 """
 
 from __future__ import annotations
