@@ -18,7 +18,7 @@ from .sansio.trace import Chunk, End, Outcome, Request, Response, Trace
 #: Event sizes before a silence, bytes: small, and on either side of a memory page and of two.
 _EVENTS = (20, 777, 4090, 4100, 9000)
 _SILENCE = 5.0  # seconds; shorter than the limits of every hop that is known
-_LARGEST = 1 << 18  # bytes; a heartbeat of more than this is a download
+_LARGEST = 1 << 17  # bytes; a heartbeat of more than this is a download
 
 
 class Flushing:
@@ -56,7 +56,7 @@ def beat_size(via: str, policy: FlushPolicy) -> int:
     resolve(via)
     low, high = 0, 16
     while not _frees(via, policy, high):
-        low, high = high, high * 2
+        low, high = high, high * 4
         if high > _LARGEST:
             raise ConfigurationError(
                 f"heartbeat_via={via!r} holds what came before a heartbeat of {_LARGEST} B, too. Expected hops that "
