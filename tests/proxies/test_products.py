@@ -75,12 +75,12 @@ def test_nothing_is_left_after_ctrl_c(tmp_path: Path) -> None:
     configuration = CONFIGURATIONS["nginx"]
     need(configuration)
     script = """
-        import time
+        import os, time
         from tests.proxies.configurations import CONFIGURATIONS
         from tests.proxies.origin import Origin
         from tests.proxies.products import _family
         with Origin() as origin, CONFIGURATIONS["nginx"].running(origin.port) as site:
-            print(site.port, *_family(__import__("os").getpid()), flush=True)
+            print(site.port, *_family(os.getpid()), flush=True)
             time.sleep(30)
     """
     environment = {**os.environ, "TMPDIR": str(tmp_path)}

@@ -7,6 +7,7 @@ does not start and, where CI=true, one that is missing.
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter
 
 import pytest
@@ -88,8 +89,17 @@ def test_names_of_schedules_are_unique() -> None:
 @pytest.mark.parametrize("profile", sorted({hop.profile for each in CONFIGURATIONS.values() for hop in each.hops}))
 def test_each_product_says_what_to_install(profile: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if profile == "envoy":
-        monkeypatch.setitem(__import__("sys").modules, "envoy", None)
-    monkeypatch.setattr("tests.proxies.products._PATH", "")
+        monkeypatch.setitem(sys.modules, "envoy", None)
     monkeypatch.setattr("shutil.which", lambda name, path: None)
     with pytest.raises(Missing, match="Debian package|wheel"):
         program(profile)
+
+
+@pytest.mark.parametrize(("where", "expected"), [("", pytest.skip.Exception), ("true", pytest.fail.Exception)])
+def test_a_missing_product_skips_on_a_laptop_and_fails_in_ci(
+    where: str, expected: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", where)
+    monkeypatch.setattr("shutil.which", lambda name, path: None)
+    with pytest.raises(expected, match="nginx-light"):
+        need(CONFIGURATIONS["nginx"])
