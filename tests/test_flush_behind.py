@@ -1,4 +1,4 @@
-"""Behind proxies that hold: a policy turns "held to the end" into "streams", with one verdict from replay and from nginx."""
+"""Behind proxies that hold: a policy turns "held to the end" into "streams", and replay and real nginx agree."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from streamproof._flushing import Flushing, beat_size
 from streamproof._replay import replay as replayed
 from streamproof.diagnose import diagnose
 from streamproof.sansio.flush import FlushPolicy
+from streamproof.sansio.http import Headers
 from streamproof.sansio.machine import Data, End, Head
 from streamproof.sansio.trace import Chunk, Outcome, Request, Response
 from streamproof.sansio.trace import End as TraceEnd
@@ -29,7 +30,7 @@ GZIP = (("Accept-Encoding", "gzip"),)
 
 def left(policy: FlushPolicy | None, *, request: Request = Request(headers=GZIP)) -> Trace:  # noqa: B008
     """The recording of an app that says a line a second, under ``policy``."""
-    headers = TEXT
+    headers: Headers = TEXT
     chunks: list[Chunk] = []
     if policy is not None:
         machine = policy.start(request, 0.0)
