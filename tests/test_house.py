@@ -19,6 +19,7 @@ PUBLIC = [
     "Chunk",
     "ConfigurationError",
     "Finding",
+    "FlushPolicy",
     "Leg",
     "Location",
     "NeedsData",
@@ -29,6 +30,7 @@ PUBLIC = [
     "examine",
     "locate",
     "replay",
+    "tap",
     "wrap",
 ]
 
@@ -64,10 +66,12 @@ ADAPTERS = {
     "probe.py",
     "taps.py",
     "_asgi_flush.py",
+    "_asgi_hops.py",
     "_asgi_reader.py",
     "_bodies.py",
     "_budgets.py",
     "_codings.py",
+    "_endings.py",
     "_wrap.py",
     "_flushing.py",
     "_http1.py",
@@ -75,6 +79,8 @@ ADAPTERS = {
     "_relay_wire.py",
     "_telling.py",
     "_via.py",
+    "_wsgi_flush.py",
+    "_wsgi_hops.py",
 }
 
 FLOORS = {"sansio": 0, "profiles": 1, "adapters": 2, "exporters": 2, "testing": 3, "doors": 4}

@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from ._wrap import wrap
     from .sansio.errors import ConfigurationError, NeedsData, StreamProofError, TraceError
     from .sansio.findings import Budget, Finding, examine
+    from .sansio.flush import FlushPolicy
     from .sansio.locate import Leg, Location, locate
     from .sansio.trace import Chunk, Outcome, Trace
+    from .taps import tap
 
 __version__ = "0.1.0"
 
@@ -22,6 +24,7 @@ __all__ = [
     "Chunk",
     "ConfigurationError",
     "Finding",
+    "FlushPolicy",
     "Leg",
     "Location",
     "NeedsData",
@@ -32,6 +35,7 @@ __all__ = [
     "examine",
     "locate",
     "replay",
+    "tap",
     "wrap",
 ]
 
@@ -40,6 +44,7 @@ _WHERE = {
     "Chunk": "sansio.trace",
     "ConfigurationError": "sansio.errors",
     "Finding": "sansio.findings",
+    "FlushPolicy": "sansio.flush",
     "Leg": "sansio.locate",
     "Location": "sansio.locate",
     "NeedsData": "sansio.errors",
@@ -50,6 +55,7 @@ _WHERE = {
     "examine": "sansio.findings",
     "locate": "sansio.locate",
     "replay": "_replay",
+    "tap": "taps",
     "wrap": "_wrap",
 }
 
