@@ -154,7 +154,7 @@ def _process(command: list[str], directory: Path, more: Mapping[str, str]) -> It
         try:
             yield process
         finally:
-            family = _family(process.pid)
+            family = family_of(process.pid)
             process.terminate()
             try:
                 process.wait(STOP_WITHIN)
@@ -162,14 +162,28 @@ def _process(command: list[str], directory: Path, more: Mapping[str, str]) -> It
                 process.kill()
                 process.wait()
             finally:
-                for pid in family - {process.pid}:
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGKILL)
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
+                _kill(family - {process.pid})
 
 
-def _family(pid: int) -> set[int]:
+def _kill(pids: set[int]) -> None:
+    """Kill these, and wait until they are dead: until then their ports are taken."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + STOP_WITHIN
+    while any(map(alive, pids)) and time.monotonic() < deadline:
+        time.sleep(0.005)
+
+
+def alive(pid: int) -> bool:
+    """Does this process run? One that is dead and not yet reaped does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def family_of(pid: int) -> set[int]:
     """This process and all that came from it, also those that made themselves a group of their own."""
     out, fresh = {pid}, [pid]
     while fresh:

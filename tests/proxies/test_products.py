@@ -18,20 +18,12 @@ import pytest
 
 from .configurations import CONFIGURATIONS
 from .origin import Origin
-from .products import Failed, Launch, Site, _family, running
+from .products import Failed, Launch, Site, alive, family_of, running
 from .test_real_proxies import need
 
 pytestmark = pytest.mark.proxies
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def alive(pid: int) -> bool:
-    """Does this process run? One that is dead and not yet reaped does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def listens(port: int) -> bool:
@@ -41,7 +33,7 @@ def listens(port: int) -> bool:
 
 def born_here() -> set[int]:
     """What this process started and what came from it."""
-    return {pid for pid in _family(os.getpid()) if alive(pid)}
+    return {pid for pid in family_of(os.getpid()) if alive(pid)}
 
 
 @pytest.mark.parametrize("name", ["nginx", "nginx-nginx", "varnish", "trafficserver", "nghttpx"])
@@ -78,9 +70,9 @@ def test_nothing_is_left_after_ctrl_c(tmp_path: Path) -> None:
         import os, time
         from tests.proxies.configurations import CONFIGURATIONS
         from tests.proxies.origin import Origin
-        from tests.proxies.products import _family
+        from tests.proxies.products import family_of
         with Origin() as origin, CONFIGURATIONS["nginx"].running(origin.port) as site:
-            print(site.port, *_family(os.getpid()), flush=True)
+            print(site.port, *family_of(os.getpid()), flush=True)
             time.sleep(30)
     """
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
@@ -109,7 +101,7 @@ def test_nothing_is_left_after_ctrl_c_in_the_sweep(tmp_path: Path) -> None:
         while not (found := [path.read_text() for path in tmp_path.glob("*/pid")]) or not found[0].strip():
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        family = _family(int(found[0]))
+        family = family_of(int(found[0]))
         time.sleep(0.3)  # so that it is playing
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 130
