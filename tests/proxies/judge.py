@@ -19,9 +19,9 @@ from streamproof.sansio.trace import Trace
 from .compare import LATE, Difference, differences, lateness, noisy, picture
 from .configurations import Configuration
 from .origin import Origin
-from .products import trusting
 from .reader import read
 from .schedules import Schedule
+from .tls import trusting
 
 #: Plays of one pair at most, the first included.
 MOST_TRIES = 5
@@ -82,8 +82,8 @@ class Stage:
 def staged(configuration: Configuration, *, joins: bool = False) -> Iterator[Stage]:
     """The configuration at work in front of an origin of its own."""
     with Origin(joins=joins) as origin, configuration.running(origin.port) as site:
-        tls = trusting(site, configuration.reads or "")
-        yield Stage(origin, site.port, tls, configuration.http_version)
+        context = trusting(site.certificate, configuration.reads or "")
+        yield Stage(origin, site.port, context, configuration.http_version)
 
 
 def judge(

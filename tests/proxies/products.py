@@ -11,7 +11,6 @@ import os
 import shutil
 import signal
 import socket
-import ssl
 import subprocess
 import tempfile
 import time
@@ -20,6 +19,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 
+from . import tls
 from .origin import READY
 
 START_WITHIN = 20.0  # seconds; Varnish compiles its configuration with a C compiler
@@ -100,7 +100,7 @@ def running(profile: str, recipe: Recipe, upstream: int, *, secure: bool = False
     directory = Path(tempfile.mkdtemp(prefix=f"streamproof-{profile}-"))
     try:
         directory.chmod(0o777)  # some products change to a user of their own
-        certificate = _certificate(directory) if secure else None
+        certificate = tls.make(directory) if secure else None
         site = Site(directory, _free_port(), upstream, certificate)
         launch = recipe(site)
         with _process([executable, *launch.arguments], directory, launch.environment) as process:
@@ -108,28 +108,6 @@ def running(profile: str, recipe: Recipe, upstream: int, *, secure: bool = False
             yield site
     finally:
         shutil.rmtree(directory, ignore_errors=True)
-
-
-def trusting(site: Site, protocol: str) -> ssl.SSLContext | None:
-    """How a reader speaks TLS to this site with the ALPN ``protocol``; None where it speaks none."""
-    if site.certificate is None:
-        return None
-    context = ssl.create_default_context(cafile=str(site.certificate))
-    context.set_alpn_protocols([protocol])
-    return context
-
-
-def _certificate(directory: Path) -> Path:
-    """A throw-away certificate with its key in one file."""
-    path = directory / "certificate.pem"
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=origin.test"
-    subprocess.run(
-        [*command.split(), "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", path, "-out", directory / "public.pem"],
-        check=True,
-        capture_output=True,
-    )
-    path.write_bytes(path.read_bytes() + (directory / "public.pem").read_bytes())
-    return path
 
 
 def _free_port() -> int:
@@ -162,6 +140,8 @@ def _process(command: list[str], directory: Path, more: Mapping[str, str]) -> It
                 process.kill()
                 process.wait()
             finally:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(process.pid, signal.SIGKILL)
                 _kill(family - {process.pid})
 
 
@@ -207,10 +187,12 @@ def _await(profile: str, site: Site, process: subprocess.Popen[bytes]) -> None:
 
 def _answers(site: Site) -> bool:
     """Does a whole answer of the origin come through?"""
-    tls = trusting(site, "http/1.1")
+    context = tls.trusting(site.certificate, "http/1.1")
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", site.port), 1) as sock:
         sock.settimeout(2)
-        with tls.wrap_socket(sock, server_hostname="127.0.0.1") if tls else contextlib.nullcontext(sock) as talk:
+        with (
+            context.wrap_socket(sock, server_hostname="127.0.0.1") if context else contextlib.nullcontext(sock) as talk
+        ):
             talk.sendall(f"GET {READY} HTTP/1.1\r\nHost: origin.test\r\nConnection: close\r\n\r\n".encode())
             received = b""
             while more := talk.recv(4096):
