@@ -15,7 +15,7 @@ _COMMAND = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -
 def make(directory: Path) -> Path:
     """A certificate for 127.0.0.1 with its key, in one file in this directory."""
     path, public = directory / "certificate.pem", directory / "public.pem"
-    more = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", path, "-out", public]
+    more = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(path), "-out", str(public)]
     subprocess.run([*_COMMAND.split(), *more], check=True, capture_output=True)
     path.write_bytes(path.read_bytes() + public.read_bytes())
     return path
