@@ -113,7 +113,6 @@ def _statuses() -> Iterator[Schedule]:
         yield Schedule(f"head-{framing}-gzip", evenly(2, 512), framing, method="HEAD", gzip=True)
         yield Schedule(f"empty-{framing}", (), framing)
     yield Schedule("no-content", framing="length", status=204)
-    yield Schedule("not-modified", framing="length", status=304, headers=(("ETag", '"one"'),))
 
 
 def _wishes() -> Iterator[Schedule]:
