@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from streamproof.sansio.figures import GAP_BOUNDS, Figures
-from streamproof.sansio.recorder import FOLD_AT, Phase, Recorder
+from streamproof.sansio.recorder import Phase, Recorder
 from streamproof.sansio.trace import Outcome, Request
 
 steps = st.lists(
@@ -57,18 +57,13 @@ def model(chunks: list[tuple[float, int, float]], end: float) -> Figures:
     )
 
 
-@given(steps, st.floats(0, 50), st.booleans())
-def test_the_figures_are_those_of_the_model(drawn: list[tuple[float, int, float]], tail: float, by_marks: bool) -> None:
+@given(steps, st.floats(0, 50))
+def test_the_figures_are_those_of_the_model(drawn: list[tuple[float, int, float]], tail: float) -> None:
     chunks = timeline(drawn)
     end = (chunks[-1][2] if chunks else START) + tail
     recorder = Recorder(Request(), START)
     for at, size, taken in chunks:
-        if by_marks:
-            recorder.marks += (at, size, taken)
-            if len(recorder.marks) >= FOLD_AT:
-                recorder.fold()
-        else:
-            recorder.chunk(at, size, taken)
+        recorder.chunk(at, size, taken)
     assert recorder.ended(Outcome.COMPLETE, end).figures == model(chunks, end)
 
 
@@ -132,7 +127,7 @@ def test_a_recording_ends_once() -> None:
 
 def test_the_figures_of_an_open_stream_tell_its_silence_so_far() -> None:
     recorder = Recorder(Request(), 0.0)
-    recorder.marks += (1.0, 10, 1.0)
+    recorder.chunk(1.0, 10, 1.0)
     assert recorder.figures(8.5).longest_silence == 7.5
     assert recorder.figures(9.5).longest_silence == 8.5
 
@@ -142,9 +137,7 @@ def test_memory_does_not_grow_with_the_stream() -> None:
 
     def feed(count: int) -> int:
         for index in range(count):
-            recorder.marks += (float(index), 512, float(index))
-            if len(recorder.marks) >= FOLD_AT:
-                recorder.fold()
+            recorder.chunk(float(index), 512, float(index))
         return tracemalloc.get_traced_memory()[0]
 
     tracemalloc.start()

@@ -7,7 +7,9 @@ in ``_endings.py``. Does not know heads, nor hops.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any
 
 from werkzeug.wsgi import ClosingIterator
@@ -52,6 +54,8 @@ class RecordedBody(ClosingIterator):
         if self._blocks is None:
             record = _record_kept if self._recording.recorder.keeps else _record
             self._blocks = record(() if self._iterable is None else self._iterable, self._recording)
+            if self._recording.watched:
+                self._recording.recorder.look = partial(_look, weakref.ref(self._blocks))
         return self._blocks
 
     def __next__(self) -> bytes:
@@ -68,19 +72,60 @@ class RecordedBody(ClosingIterator):
 
 
 def _record(iterable: Iterable[bytes], recording: Recording) -> Iterator[bytes]:
-    count, start = recording.recorder.count, recording.recorder.started_at
+    """The blocks, counted in local variables: the least that full figures can cost a block. Times as the clock says."""
+    tally, start = recording.recorder.tally, recording.recorder.started_at
+    chunks = size = empty = 0
+    waited = longest = limit = last = 0.0
+    accepted = None
+    blocks = iter(iterable)
     try:
-        for block in iterable:
-            produced = clock() - start
+        for block in blocks:
+            produced = clock()
             yield block
-            count(produced, len(block), clock() - start)
+            accepted = clock()
+            tally.add(produced - start, len(block), accepted - start)
+            if block:
+                break
+        if accepted is not None:
+            last = produced
+            for block in blocks:
+                produced = clock()
+                yield block
+                now = clock()
+                if not (length := len(block)):
+                    empty += 1
+                    continue
+                gap = produced - last
+                if gap > limit:
+                    limit = tally.notice(gap, produced - accepted, accepted - start)
+                wait = now - produced
+                waited += wait
+                if wait > longest:
+                    longest = wait
+                chunks += 1
+                size += length
+                last = produced
+                accepted = now
     except GeneratorExit:
-        count(produced, len(block), None)
+        if accepted is not None:
+            tally.settle(chunks, size, empty, last - start, accepted - start, waited, longest)
+            chunks = empty = 0
+        tally.add(produced - start, len(block), None)
         raise
     except BaseException as error:
         failed(recording, error)
         raise
+    finally:
+        if accepted is not None and (chunks or empty):
+            tally.settle(chunks, size, empty, last - start, accepted - start, waited, longest)
     recording.exhausted_at = clock()
+
+
+def _look(blocks: weakref.ref[Any]) -> tuple[int, int, float] | None:
+    """What :func:`_record` has in its variables; None before the first byte and at the end."""
+    frame = getattr(blocks(), "gi_frame", None)
+    found = {} if frame is None else frame.f_locals
+    return (found["chunks"], found["size"], found["accepted"]) if found.get("accepted") is not None else None
 
 
 def _record_kept(iterable: Iterable[bytes], recording: Recording) -> Iterator[bytes]:

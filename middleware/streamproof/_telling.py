@@ -28,6 +28,9 @@ log = logging.getLogger("streamproof")
 SECRET = frozenset(("authorization", "cookie", "proxy-authorization", "set-cookie"))
 REDACTED = "[redacted]"
 
+#: Where a policy leaves the name of an exception that its reader was told of in the stream (environ, scope).
+FAILED = "streamproof.failed"
+
 #: Stands in a live recording for the request, which is read when the recording is told.
 UNREAD = Request()
 
@@ -138,6 +141,11 @@ class Recording:
             listeners.opened(self)
 
     @property
+    def watched(self) -> bool:
+        """Does anybody look at it while it is open?"""
+        return self._listeners is not None and bool(self._listeners._watchers)
+
+    @property
     def asked(self) -> Any:
         """The environ or scope of the request."""
         return self._asked
@@ -168,6 +176,8 @@ class Recording:
         if listeners is None:
             return
         outcome, by, reason = self._verdict or (outcome, by, reason)
+        if outcome is Outcome.COMPLETE and (failed := self._asked.get(FAILED)) is not None:
+            outcome, reason = Outcome.APP_ERROR, failed
         version, headers = self._read(self._asked)
         self.recorder.request = Request(self.method, self.target, version, redacted(headers))
         now = at or self.exhausted_at or clock()

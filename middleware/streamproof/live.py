@@ -67,19 +67,18 @@ class LiveStreams:
 
 def glance(recorder: Recorder, now: float, method: str = "", target: str = "") -> LiveStream:
     """The stream of ``recorder`` as of ``now`` on the middlewares' clock."""
-    tally, marks, started = recorder._tally, list(recorder.marks), recorder.started_at
-    sizes = marks[1::3]
-    chunks = tally.chunks + sum(1 for size in sizes if size)
-    last = marks[-1] if marks else started + tally.accepted_at
+    tally, started = recorder.tally, recorder.started_at
+    more = recorder.look() if recorder.look is not None else None
+    chunks, size, accepted = (0, 0, started + tally.accepted_at) if more is None else more
     head = recorder.head
     return LiveStream(
         method,
         target,
         None if head is None else head.status,
         now - started,
-        chunks,
-        tally.bytes + int(sum(sizes)),
-        now - last,
+        tally.chunks + chunks,
+        tally.bytes + size,
+        now - max(accepted, started + tally.accepted_at),
     )
 
 
@@ -128,9 +127,7 @@ class AccessField:
     def __str__(self) -> str:
         recorder = self._recorder
         stream = glance(recorder, clock())
-        first = recorder._tally.first
-        if first is None and recorder.marks:
-            first = recorder.marks[0] - recorder.started_at
+        first = recorder.tally.first
         wait = "-" if first is None else f"{first:.3f}"
         return (
             f"chunks={stream.chunks} bytes={stream.bytes} first_byte={wait} "

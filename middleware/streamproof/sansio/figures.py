@@ -118,6 +118,41 @@ class Tally:
         if waited > self.longest_backpressure:
             self.longest_backpressure = waited
 
+    def notice(self, gap: float, silence: float, silence_at: float) -> float:
+        """Take a gap that may be the longest, or too long for the first bucket; the limit under which none need be.
+
+        For a driver that counts inline: a silence is never longer than its gap, so a gap up to the limit can neither
+        be a new longest silence nor leave the first bucket. The rest comes with :meth:`settle`.
+        """
+        if gap > self.longest_gap:
+            self.longest_gap = gap
+        if gap > GAP_BOUNDS[0]:
+            if self.gaps is None:
+                self.gaps = [0] * (len(GAP_BOUNDS) + 1)
+            self.gaps[bisect_left(GAP_BOUNDS, gap)] += 1
+            self.gaps[0] -= 1  # settle() puts all gaps there
+        if silence > self.silence:
+            self.silence, self.silence_at = silence, silence_at
+        return min(self.silence, GAP_BOUNDS[0])
+
+    def settle(
+        self, chunks: int, size: int, empty: int, last: float, accepted_at: float, waited: float, longest: float
+    ) -> None:
+        """Take the sums of chunks counted inline: each after the first of the stream, its gap noticed when need be."""
+        if not chunks:
+            self.empty += empty
+            return
+        if self.gaps is None:
+            self.gaps = [0] * (len(GAP_BOUNDS) + 1)
+        self.gaps[0] += chunks
+        self.chunks += chunks
+        self.bytes += size
+        self.empty += empty
+        self.last, self.accepted_at = last, accepted_at
+        self.backpressure += waited
+        if longest > self.longest_backpressure:
+            self.longest_backpressure = longest
+
     def add_flat(self, marks: Sequence[float]) -> None:
         """Count chunks given flat: produced, size, accepted, produced, size, accepted, …"""
         entries = iter(marks)

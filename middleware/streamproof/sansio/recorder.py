@@ -3,9 +3,10 @@
 Knows the phases of a response and that its head may be proposed more than once before it is committed (PEP 3333,
 "The start_response() Callable"). Does not know who drives it, nor what a clock is: every time is an argument.
 
-An adapter on its hot path appends ``produced, size, accepted`` (seconds on its clock, bytes, seconds) to
-:attr:`Recorder.marks` and calls :meth:`Recorder.fold` when :data:`FOLD_AT` entries are there: a list append is the
-cheapest thing that CPython does, and adding up can wait.
+An adapter on its hot path may count in variables of its own, which is the cheapest thing that CPython does, and
+add them up later (:meth:`~.figures.Tally.settle`). It leaves two callables: :attr:`Recorder.settle` adds them up now,
+:attr:`Recorder.look` says how many chunks and bytes are not added up yet, and when downstream last asked for
+more (seconds on its clock), and may be called from any thread.
 """
 
 from __future__ import annotations
@@ -16,9 +17,6 @@ from enum import Enum
 from .figures import Figures, Tally
 from .http import Framing, Headers
 from .trace import Chunk, End, How, Outcome, Request, Response, Trace
-
-#: Entries in ``marks`` (three a chunk) at which an adapter should fold: eight chunks keep a live stream under 1 KiB.
-FOLD_AT = 24
 
 
 class Phase(Enum):
@@ -36,7 +34,7 @@ class Recorder:
     ``keep_chunks``: False keeps none (constant memory), True every chunk with its bytes, a number the first so many.
     """
 
-    __slots__ = ("_head", "_keep", "_kept", "_tally", "marks", "phase", "request", "server", "started_at")
+    __slots__ = ("_head", "_keep", "_kept", "_tally", "look", "phase", "request", "server", "settle", "started_at")
 
     def __init__(
         self,
@@ -50,7 +48,8 @@ class Recorder:
         self.started_at = started_at
         self.server = server
         self.phase = Phase.IDLE
-        self.marks: list[float] = []
+        self.settle: Callable[[], None] | None = None
+        self.look: Callable[[], tuple[int, int, float] | None] | None = None
         self._tally = Tally()
         self._head: Response | None = None
         self._keep: int | None = None if keep_chunks is True else int(keep_chunks)
@@ -62,9 +61,9 @@ class Recorder:
         return self._head
 
     @property
-    def count(self) -> Callable[[float, int, float | None], None]:
-        """Count one chunk on the hot path: produced and accepted in seconds since ``started_at``, and its bytes."""
-        return self._tally.add
+    def tally(self) -> Tally:
+        """The running sums, for an adapter that counts inline."""
+        return self._tally
 
     @property
     def keeps(self) -> bool:
@@ -90,8 +89,8 @@ class Recorder:
 
     def chunk(self, at: float, size: int, accepted_at: float | None, data: bytes | None = None) -> None:
         """One chunk, its times on the driver's clock; ``accepted_at`` is None when nobody took it any more."""
-        if self.marks:
-            self.fold()
+        if self.settle is not None:
+            self.settle()
         start = self.started_at
         at -= start
         if accepted_at is not None:
@@ -102,19 +101,10 @@ class Recorder:
         if size and (self._keep is None or len(self._kept) < self._keep):
             self._kept.append(Chunk(at, size, accepted_at, data))
 
-    def fold(self) -> None:
-        """Add the marks up and forget them."""
-        marks, start, add = self.marks, self.started_at, self._tally.add
-        for index in range(0, len(marks) - 2, 3):
-            add(marks[index] - start, int(marks[index + 1]), marks[index + 2] - start)
-        if self._tally.chunks and self.phase is not Phase.DONE:
-            self.phase = Phase.COMMITTED
-        marks.clear()
-
     def figures(self, now: float) -> Figures:
         """The figures so far, as of ``now`` on the driver's clock."""
-        if self.marks:
-            self.fold()
+        if self.settle is not None:
+            self.settle()
         head_at = None if self._head is None else self._head.at
         return self._tally.figures(head_at=head_at, end_at=now - self.started_at)
 
