@@ -35,6 +35,7 @@ POLICIES: dict[str, FlushPolicy] = {
     "compress": FlushPolicy(compress=("gzip",)),
     "error": FlushPolicy(on_error="event"),
     "cut": FlushPolicy(on_error="cut"),
+    "head": FlushPolicy(head_first=True),
     "leaves": FlushPolicy(heartbeat=BEAT, on_disconnect="raise"),
     "cancelled": FlushPolicy(on_disconnect="cancel"),
 }
@@ -74,6 +75,8 @@ def pieces(gate: Gate) -> Iterator[bytes | None]:
             yield from TINY
         case "split":
             yield HUGE
+        case "head":
+            pass
         case "leaves" | "cancelled":
             yield EVENT
             for _ in range(TICKS):
@@ -138,8 +141,25 @@ def _variants(app: Any, joining: Any) -> dict[tuple[str, str], Any]:
     return made
 
 
+def _joining_head_and_all(app: Any) -> Any:
+    """``app`` joined, and its head kept until then, too."""
+
+    async def joined(scope: Any, receive: Any, send: Any) -> None:
+        kept: list[Any] = []
+
+        async def keep(message: Any) -> None:
+            kept.append(message)
+            if message["type"] == "http.response.body":
+                for one in kept:
+                    await send(one)
+
+        await joining_asgi(app)(scope, receive, keep)
+
+    return joined
+
+
 _WSGI = _variants(_plain_wsgi, joining_wsgi)
-_ASGI = _variants(_plain_asgi, joining_asgi)
+_ASGI = _variants(_plain_asgi, _joining_head_and_all)
 
 
 def wsgi(environ: Any, start_response: Any) -> Any:

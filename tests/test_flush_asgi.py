@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from streamproof import Trace
 from streamproof.asgi import StreamMiddleware
 from streamproof.sansio.flush import FlushPolicy
 from streamproof.taps import HeldInside, tap
@@ -366,13 +367,18 @@ async def _failing(scope: Any, receive: Any, send: Any) -> None:
 
 @pytest.mark.parametrize(("policy", "told"), [(FlushPolicy(on_error="event"), True), (FlushPolicy(), False)])
 def test_an_error_is_told_in_the_stream_or_left_to_the_server(policy: FlushPolicy, told: bool) -> None:
+    traces: list[Trace] = []
+
     async def main() -> Server:
         server = Server()
         with pytest.raises(ValueError, match="in the middle"):
-            await StreamMiddleware(_failing, policy=policy)(server.scope, server.receive, server.send)
+            app = StreamMiddleware(_failing, policy=policy, on_trace=traces.append)
+            await app(server.scope, server.receive, server.send)
         return server
 
     server = asyncio.run(main())
+    assert traces[0].end.outcome == "app_error"
+    assert traces[0].end.reason == "ValueError"
     assert (b"event: error" in server.body) is told
     assert server.sent[-1].get("more_body", False) is not told
 

@@ -11,8 +11,11 @@ from typing import Any
 from wsgiref.util import FileWrapper, setup_testing_defaults
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from streamproof import ConfigurationError
+from streamproof import ConfigurationError, Trace
+from streamproof._pump import stuck
 from streamproof.sansio.flush import FlushPolicy
 from streamproof.taps import HeldInside, holds, tap
 from streamproof.wsgi import StreamMiddleware
@@ -262,6 +265,86 @@ def test_or_is_told_in_the_stream_and_logged(policy: FlushPolicy, caplog: pytest
     assert call.read()[-1].startswith(b"event: error\n")
     assert "broke off" in caplog.text
     assert "in the middle" in caplog.text
+
+
+@BOTH
+def test_a_trace_says_that_the_app_failed_though_the_body_is_complete(policy: FlushPolicy) -> None:
+    from dataclasses import replace
+
+    traces: list[Trace] = []
+    app = StreamMiddleware(answer(EVENTS, failing), policy=replace(policy, on_error="event"), on_trace=traces.append)
+    environ: dict[str, Any] = {}
+    setup_testing_defaults(environ)
+    body = app(environ, lambda *head: lambda data: None)
+    list(body)
+    body.close()  # type: ignore[attr-defined]
+    assert (traces[0].end.outcome, traces[0].end.reason) == ("app_error", "ValueError")
+
+
+@given(
+    st.lists(st.sampled_from([b"", b"a", b"data: a\n\n", b"b" * 50, b"\n\n"]), max_size=12),
+    st.sampled_from(
+        [
+            FlushPolicy(max_size=5),
+            FlushPolicy(max_size=5, whole=True, compress=("gzip",)),
+            FlushPolicy(max_delay=NEVER, min_size=20),
+            FlushPolicy(heartbeat=NEVER, head_first=True),
+        ]
+    ),
+)
+def test_no_byte_is_lost_on_the_way_through_the_driver(blocks: list[bytes], policy: FlushPolicy) -> None:
+    call = Call(answer(EVENTS, lambda: iter(blocks)), policy, **ACCEPTING)
+    left = b"".join(call.read())
+    assert (gzip.decompress(left) if policy.compress else left) == b"".join(blocks)
+
+
+def test_a_stuck_app_is_counted_and_named_until_it_comes_back(caplog: pytest.LogCaptureFixture) -> None:
+    before, go_on, closed = stuck(), threading.Event(), threading.Event()
+
+    def stubborn() -> Iterator[bytes]:
+        try:
+            yield b"data: a\n\n"
+            assert go_on.wait(10)
+            yield b"data: b\n\n"
+        finally:
+            closed.set()
+
+    body = Call(answer(EVENTS, stubborn), FlushPolicy(heartbeat=0.01), "/export").body
+    assert next(iter(body)) == b"data: a\n\n"
+    assert next(iter(body)) == b":\n\n"
+    body.close()  # type: ignore[attr-defined]
+    assert stuck() == before + 1
+    assert any(thread.name == "streamproof-pump GET /export" for thread in threading.enumerate())
+    assert "GET /export was closed while its app is still at work" in caplog.text
+    go_on.set()
+    assert closed.wait(10)
+
+
+def test_django_keeps_one_thread_from_view_to_close(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("django")
+    monkeypatch.setenv("DEMO_DELAY", "0")
+    from django.core.signals import request_finished, request_started
+
+    from demo_apps.django_stream import wsgi_app
+
+    threads: list[tuple[str, int]] = []
+
+    def started(**_: Any) -> None:
+        threads.append(("started", threading.get_ident()))
+
+    def finished(**_: Any) -> None:
+        threads.append(("finished", threading.get_ident()))
+
+    request_started.connect(started)
+    request_finished.connect(finished)
+    try:
+        assert b"".join(Call(wsgi_app, PUMPED, "/stream").read()).startswith(b"Data chunk 0")
+    finally:
+        request_started.disconnect(started)
+        request_finished.disconnect(finished)
+    assert [name for name, _ in threads] == ["started", "finished"]
+    assert len({ident for _, ident in threads}) == 1
+    assert threading.get_ident() not in {ident for _, ident in threads}
 
 
 @BOTH

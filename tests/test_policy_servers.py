@@ -75,6 +75,9 @@ BLIND = {"granian-wsgi": "looks complete", "daphne": "stays open"}
 #: Servers that close a WSGI app whose reader left without a write that fails.
 WATCHFUL = {"granian-wsgi"}
 
+#: Servers that keep the head until there are bytes of the body, whatever they are told.
+HEAD_WAITS = {"waitress", "gunicorn-asgi"}
+
 
 @dataclass
 class Running:
@@ -138,6 +141,10 @@ class Reader:
     def head(self) -> dict[str, str]:
         assert self._talk.head is not None
         return {name.lower(): value for name, value in self._talk.head.headers}
+
+    @property
+    def has_head(self) -> bool:
+        return self._talk.head is not None
 
     @property
     def complete(self) -> bool:
@@ -227,11 +234,22 @@ def error(reader: Reader) -> None:
     assert reader.body.startswith(EVENT + b"event: error\n")
 
 
-CHECKS = {check.__name__: check for check in (heartbeat, coalesce, split, compress, error)}
+def head(reader: Reader) -> None:
+    reader.until(lambda: reader.has_head)
+    assert reader.head["content-type"] == "text/event-stream"
+    reader.finish()
+    assert reader.body == LAST
+
+
+CHECKS = {check.__name__: check for check in (heartbeat, coalesce, split, compress, error, head)}
 
 
 @pytest.mark.parametrize("name", CHECKS)
 def test_a_policy_does_what_it_says(running: Running, name: str) -> None:
+    if name == "head" and running.kind.name in HEAD_WAITS:
+        with Reader(running.booted, name, "policy", patience=IMPATIENT) as reader, pytest.raises(AssertionError):
+            head(reader)
+        return
     with Reader(running.booted, name, "policy") as reader:
         CHECKS[name](reader)
 

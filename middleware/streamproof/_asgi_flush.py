@@ -17,7 +17,7 @@ from typing import Any
 from . import taps
 from ._asgi_reader import ReaderLeft, ReaderWatch
 from ._flushing import Flushing
-from ._telling import clock, log
+from ._telling import FAILED, clock, log
 from .asgi import App, Message, Receive, Scope, Send, _request
 from .sansio.flush.policy import FlushMachine
 from .sansio.flush.recognise import OPT_HEADER, Kind, unopted
@@ -39,10 +39,11 @@ def flushed(app: App, flushing: Flushing) -> App:
         request = _request(scope)
         if not flushing.policy.possible(request):
             return await app(scope, receive, send)
+        asked = scope
         if flushing.policy.hide_encodings:
             kept = [pair for pair in scope["headers"] if bytes(pair[0]).lower() != b"accept-encoding"]
             scope = {**scope, "headers": kept}
-        response = _Response(flushing, request, receive, send)
+        response = _Response(flushing, request, receive, send, asked)
         if taps.made:
             response.watch = scope[taps.KEY] = taps.Watch(flushing.policy.on_hold, flushing.policy.hold_limit)
         return await response.run(app, scope)
@@ -53,9 +54,9 @@ def flushed(app: App, flushing: Flushing) -> App:
 class _Response:
     """One response on its way out."""
 
-    def __init__(self, flushing: Flushing, request: Request, receive: Receive, send: Send) -> None:
+    def __init__(self, flushing: Flushing, request: Request, receive: Receive, send: Send, asked: Scope) -> None:
         self._flushing, self._policy, self._request = flushing, flushing.policy, request
-        self._send = send
+        self._send, self._asked = send, asked
         self._reader = ReaderWatch(receive, self._policy.on_disconnect)
         self._order = asyncio.Lock()
         self._start: Message | None = None  # held until it is known whether this is a stream
@@ -180,7 +181,10 @@ class _Response:
             return
         async with self._order:
             try:
-                await self._leave(self._machine.receive(Cut("fin", "app", reason), clock()))
+                events = self._machine.receive(Cut("fin", "app", reason), clock())
+                if events and isinstance(events[-1], End):
+                    self._asked[FAILED] = reason
+                await self._leave(events)
             except OSError:
                 return
         if self._over:

@@ -20,7 +20,7 @@ from . import taps
 from ._flushing import Flushing
 from ._pump import Kind as Brought
 from ._pump import Pump
-from ._telling import clock, log
+from ._telling import FAILED, clock, log
 from .sansio.flush.policy import FlushMachine
 from .sansio.flush.recognise import Kind, unopted
 from .sansio.http import head_size
@@ -41,9 +41,10 @@ def flushed(app: WSGIApplication, flushing: Flushing) -> WSGIApplication:
         request = _request(environ)
         if not flushing.policy.possible(request):
             return app(environ, start_response)
+        asked = environ
         if flushing.policy.hide_encodings:
             environ = {key: value for key, value in environ.items() if key != "HTTP_ACCEPT_ENCODING"}
-        response = _Response(flushing, request, start_response)
+        response = _Response(flushing, request, start_response, asked)
         if taps.made:
             response.watch = environ[taps.KEY] = taps.Watch(flushing.policy.on_hold, flushing.policy.hold_limit)
         return response.run(app, environ)
@@ -54,9 +55,12 @@ def flushed(app: WSGIApplication, flushing: Flushing) -> WSGIApplication:
 class _Response:
     """One response on its way out."""
 
-    def __init__(self, flushing: Flushing, request: Request, start_response: StartResponse) -> None:
+    def __init__(
+        self, flushing: Flushing, request: Request, start_response: StartResponse, asked: WSGIEnvironment
+    ) -> None:
         self._flushing, self._policy, self._request = flushing, flushing.policy, request
         self._server_start: Any = start_response
+        self._asked = asked
         self._proposed: tuple[str, Any] | None = None
         self._kind = Kind.OPEN
         self._committed = False
@@ -185,6 +189,7 @@ class _Response:
         events = self.machine.receive(Cut("fin", "app", type(error).__name__), clock())
         told = bool(events) and isinstance(events[-1], End)
         if told:
+            self._asked[FAILED] = type(error).__name__
             log.error("The app broke off. Its reader was told in the stream.", exc_info=error)
         return list(_bytes(events)), not told
 

@@ -168,8 +168,8 @@ class FlushPolicy:
 
     @classmethod
     def for_progress(cls, **changes: Any) -> FlushPolicy:
-        """A page that grows: the head and each chunk leave at once, whatever its type."""
-        return replace(cls(streams=("text/*",), head_first=True), **changes)
+        """A page that grows: the head and each chunk leave at once, whatever the type, unless its length is known."""
+        return replace(cls(head_first=True), **changes)
 
     @property
     def timed(self) -> bool:
