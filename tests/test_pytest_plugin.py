@@ -73,8 +73,10 @@ def test_the_joined_twin_fails_with_a_picture(pytester: pytest.Pytester) -> None
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "E * Nothing proves that this streams: 1 chunk of 24 B came, expected at least 2. *",
-            "E *app produced 1 chunk, 24 B (1 before the reader held a byte); the reader holds 1 chunk, 24 B.",
+            "E *Held: The stream is held: inner app produced chunk 2 before the reader held chunk 1.",
+            "E *at  inner app           app                 reader",
+            "E *1.00  #2 8 B              .                   .",
+            "E *inner app produced 3 chunks, 24 B (3 before the reader held a byte); the reader holds 1 chunk, 24 B. *",
         ]
     )
 

@@ -12,6 +12,7 @@ import pytest
 
 Environ = dict[str, Any]
 ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
+CI = os.environ.get("CI") == "true"
 PLAIN = [("Content-Type", "text/plain")]
 
 
@@ -19,7 +20,7 @@ def need(*modules: str) -> None:
     """Skip without one of `modules`; in CI, where all are promised, fail."""
     for name in modules:
         if find_spec(name) is None:
-            if os.environ.get("CI") == "true":
+            if CI:
                 pytest.fail(f"{name} is not installed, and CI must run everything")
             pytest.skip(f"needs {name}: pip install {name}")
 

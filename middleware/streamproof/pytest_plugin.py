@@ -17,8 +17,8 @@ import pytest
 if TYPE_CHECKING:
     import httpx
 
-    from .testing.clocks import SteppedClock
     from ._live_servers import LiveServers
+    from .testing.clocks import SteppedClock
     from .testing.recorded import RecordedTrace
 
 VIA, LIKE, BASELINE = "streamproof_via", "streamproof_like", "streamproof_baseline"

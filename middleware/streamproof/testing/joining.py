@@ -1,7 +1,8 @@
 """The negative control: an app that is collected whole before its first byte leaves.
 
 A test of a stream that also passes on ``joined(app)`` proves nothing. Everything else stays as it was: status, fields,
-bytes, the close. Endless streams are given up after ``limit`` chunks, so that such a test fails and does not hang.
+bytes, the close. What the app hands over inside is tapped, for the picture. Endless streams are given up after
+``limit`` chunks, so that such a test fails and does not hang.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from .kinds import kind_of
+from .tapping import tap
 
 #: Chunks; past every stream that a test would call finite.
 LIMIT = 1000
@@ -17,7 +19,7 @@ LIMIT = 1000
 
 def joined(app: Any, *, limit: int = LIMIT) -> Any:
     """``app`` with its body joined into one chunk, as the worst layer in between would do it."""
-    return _JoinedASGI(app, limit) if kind_of(app) == "asgi" else _JoinedWSGI(app, limit)
+    return _JoinedASGI(tap(app), limit) if kind_of(app) == "asgi" else _JoinedWSGI(tap(app), limit)
 
 
 class _JoinedWSGI:
@@ -41,8 +43,8 @@ class _JoinedWSGI:
         return [b"".join(chunks)]
 
 
-class _GivenUp(Exception):
-    """The stream has no end; unwinds the app."""
+class _GivenUp(OSError):
+    """The stream has no end. An OSError, since that is what a send to a reader who left may raise."""
 
 
 class _JoinedASGI:
@@ -59,6 +61,8 @@ class _JoinedASGI:
 
         async def collect(message: dict[str, Any]) -> None:
             nonlocal done
+            if done:
+                raise _GivenUp
             if message["type"] == "http.response.start":
                 start.update(message)
                 return
@@ -66,26 +70,19 @@ class _JoinedASGI:
                 await send(message)
                 return
             chunks.append(bytes(message.get("body", b"")))
-            if not message.get("more_body", False):
+            if not message.get("more_body", False) or len(chunks) >= self._limit:
                 done = True
-                await self._release(start, chunks, send)
-            elif len(chunks) >= self._limit:
-                raise _GivenUp
+                await send(start)
+                await send({"type": "http.response.body", "body": b"".join(chunks)})
 
         try:
             await self.app(scope, receive, collect)
         except BaseException as error:
             if not _is_given_up(error):
                 raise
-        if not done and start:
-            await self._release(start, chunks, send)
-
-    async def _release(self, start: dict[str, Any], chunks: list[bytes], send: Any) -> None:
-        await send(start)
-        await send({"type": "http.response.body", "body": b"".join(chunks)})
 
 
 def _is_given_up(error: BaseException) -> bool:
     if isinstance(error, BaseExceptionGroup):
         return all(_is_given_up(inner) for inner in error.exceptions)
-    return isinstance(error, _GivenUp)
+    return isinstance(error, _GivenUp) or isinstance(error.__cause__ or error.__context__, _GivenUp)

@@ -21,9 +21,13 @@ STOPS_WITHIN = 5.0
 class Held(AssertionError):
     """The stream does not stream; the message has the picture."""
 
+    __module__ = "streamproof.testing"
+
 
 class NotStopped(AssertionError):
     """The reader left and the app works on."""
+
+    __module__ = "streamproof.testing"
 
 
 def assert_streams(response: Any, *, chunks: int | None = None, at_least: int = 2) -> None:
@@ -91,7 +95,7 @@ def find_fault(ledger: Ledger, at_least: int = 2) -> str | None:
         size = sum(entry.size for entry in held)
         return (
             f"Nothing proves that this streams: {came} of {size} B came, expected at least {at_least}. "
-            "Is the body collected before it is sent?"
+            "Is the body collected before it is sent? tap(app) round the innermost app shows where."
         )
     if held[0].at > 0 and held[0].at == held[-1].at:
         return (

@@ -30,12 +30,16 @@ class Within:
         return "over its budget: " + "; ".join(map(str, self.findings))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RecordedTrace(Trace):
     """A trace made in a test: what the app produced. ``delivery`` is what the reader got, through ``via`` if any."""
 
     delivery: Trace | None = field(default=None, repr=False)
     via: str | None = None
+
+    def __repr__(self) -> str:
+        figures = self.figures
+        return f"<RecordedTrace {figures.chunks} chunks, {figures.bytes} B in {self.end.at:.2f} s, {self.outcome}>"
 
     @classmethod
     def of(cls, trace: Trace, *, delivery: Trace | None = None, via: str | None = None) -> Self:

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from .kinds import kind_of
+from .kinds import kind_of, single
 from .ledger import Watch, current
 
 
 def tap(app: Any, name: str = "inner app") -> Any:
     """``app`` with a note in the running exchange's ledger for each of its chunks, under ``name``."""
-    return _ASGITap(app, name) if kind_of(app) == "asgi" else _WSGITap(app, name)
+    return _ASGITap(single(app), name) if kind_of(app) == "asgi" else _WSGITap(app, name)
 
 
 class _WSGITap:
