@@ -10,8 +10,8 @@ from wsgiref.util import setup_testing_defaults
 import pytest
 
 from streamproof import Budget, ConfigurationError, Trace, wrap
-from streamproof._budgets import violations
 from streamproof._telling import BudgetExceeded
+from streamproof.counts import violations
 from streamproof.sansio.findings import Finding
 from streamproof.sansio.flush import FlushPolicy
 from streamproof.taps import tap
