@@ -1,0 +1,124 @@
+"""Drives a wrapped app as a server does, with nothing in between; ``python -m benchmarks.drive KIND SUBJECT CHUNKS``.
+
+The app yields one prepared block as often as asked, so that what is left is the layer round it. Run by callgrind, twice
+with different numbers of chunks: the difference is the cost of a chunk, free of all that happens once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from .subjects import KINDS
+
+BLOCK = b"x" * 100
+MESSAGE = {"type": "http.response.body", "body": BLOCK, "more_body": True}
+
+
+def wsgi_app(chunks: int) -> Any:
+    """An app that streams so many blocks."""
+
+    def body() -> Any:
+        for _ in range(chunks):
+            yield BLOCK
+
+    def app(environ: dict[str, Any], start_response: Any) -> Any:
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return body()
+
+    return app
+
+
+def asgi_app(chunks: int) -> Any:
+    """An app that sends so many messages."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+        for _ in range(chunks):
+            await send(MESSAGE)
+        await send({"type": "http.response.body", "body": b""})
+
+    return app
+
+
+def environ() -> dict[str, Any]:
+    """A request as gunicorn would hand it over."""
+    from werkzeug.test import create_environ
+
+    return {**create_environ("/stream?n=1"), "SERVER_SOFTWARE": "gunicorn/27.0.1", "RAW_URI": "/stream?n=1"}
+
+
+def scope() -> dict[str, Any]:
+    """A request as uvicorn would hand it over."""
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "server": ("127.0.0.1", 8000),
+        "client": ("127.0.0.1", 50000),
+        "scheme": "http",
+        "method": "GET",
+        "root_path": "",
+        "path": "/stream",
+        "raw_path": b"/stream",
+        "query_string": b"n=1",
+        "headers": [(b"host", b"127.0.0.1:8000"), (b"user-agent", b"wrk"), (b"accept", b"*/*")],
+    }
+
+
+def _started(status: str, headers: Any, exc_info: Any = None) -> Any:
+    return _written
+
+
+def _written(data: bytes) -> None:
+    """The server's write."""
+
+
+def serve_wsgi(app: Any, request: dict[str, Any]) -> None:
+    """Serve one request as a WSGI server does."""
+    result = app(request, _started)
+    try:
+        for block in result:
+            _written(block)
+    finally:
+        if (close := getattr(result, "close", None)) is not None:
+            close()
+
+
+async def _receive() -> dict[str, Any]:
+    return {"type": "http.request", "body": b""}
+
+
+async def _send(message: Any) -> None:
+    """The server's send."""
+
+
+def serve_asgi(app: Any, request: dict[str, Any]) -> None:
+    """Serve one request as an ASGI server does; nothing here ever waits."""
+    coroutine = app(request, _receive, _send)
+    try:
+        while True:
+            coroutine.send(None)
+    except StopIteration:
+        return
+
+
+def runner(kind: str, subject: str, chunks: int) -> Callable[[], None]:
+    """A call that serves one response of so many chunks through the layer."""
+    if kind == "wsgi":
+        wsgi, first = KINDS[kind][subject](wsgi_app(chunks)), environ()
+        return lambda: serve_wsgi(wsgi, dict(first))
+    asgi, scoped = KINDS[kind][subject](asgi_app(chunks)), scope()
+    return lambda: serve_asgi(asgi, dict(scoped))
+
+
+def main(kind: str, subject: str, chunks: str) -> None:
+    """Serve one response to warm up, and one of so many chunks."""
+    run = runner(kind, subject, int(chunks))
+    runner(kind, subject, 200)()
+    run()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,207 @@
+"""Measures with real servers: throughput under ``wrk`` bare and wrapped, and a soak with readers that leave.
+
+Each server runs in a process group of its own on a loopback port. Bare and wrapped take turns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+HOST = "127.0.0.1"
+APP = """
+import asyncio, json, os, threading, gc
+from itertools import repeat
+from streamproof import wrap
+
+BLOCK = b"x" * 512
+EVENT = b"data: " + b"x" * 100 + b"\\n\\n"
+
+
+def plain_wsgi(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return endless() if environ["PATH_INFO"] == "/events" else blocks()
+
+
+def blocks():
+    for block in repeat(BLOCK, 100):
+        yield block
+
+
+def endless():
+    import time
+    while True:
+        yield EVENT
+        time.sleep(0.05)
+
+
+async def plain_asgi(scope, receive, send):
+    if scope["type"] != "http":
+        raise NotImplementedError
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+    if scope["path"] != "/events":
+        for block in repeat(BLOCK, 100):
+            await send({"type": "http.response.body", "body": block, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+        return
+    await receive()
+    gone = asyncio.ensure_future(receive())
+    try:
+        while not gone.done():
+            await send({"type": "http.response.body", "body": EVENT, "more_body": True})
+            await asyncio.sleep(0.05)
+    finally:
+        gone.cancel()
+
+
+def told(trace):
+    with open(os.environ["TOLD"], "ab", 0) as file:
+        file.write(b"%s %d\\n" % (trace.outcome.encode(), trace.figures.chunks))
+
+
+def quiet(trace):
+    pass
+
+
+listener = told if os.environ.get("TOLD") else quiet
+wsgi, asgi = wrap(plain_wsgi, on_trace=listener), wrap(plain_asgi, on_trace=listener)
+"""
+SERVERS = {
+    "gunicorn sync": ("wsgi", ["gunicorn", "--no-control-socket", "-k", "sync", "-b", "{host}:{port}"]),
+    "gunicorn gthread": (
+        "wsgi",
+        ["gunicorn", "--no-control-socket", "-k", "gthread", "--threads", "{threads}", "-b", "{host}:{port}"],
+    ),
+    "uvicorn": ("asgi", ["uvicorn", "--no-access-log", "--lifespan", "off", "--host", "{host}", "--port", "{port}"]),
+}
+
+
+@contextlib.contextmanager
+def served(name: str, app: str, threads: int = 8, told: Path | None = None) -> Iterator[tuple[int, int]]:
+    """Run a server; its port and the process that serves (uvicorn) or manages (gunicorn)."""
+    _, words = SERVERS[name]
+    with socket.socket() as sock:
+        sock.bind((HOST, 0))
+        port = sock.getsockname()[1]
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "bench_app.py").write_text(APP)
+        command = [word.format(host=HOST, port=port, threads=threads) for word in words]
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command, f"bench_app:{app}"],
+            cwd=folder,
+            env={**os.environ, "TOLD": str(told or "")},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            for _ in range(500):
+                with contextlib.suppress(OSError):
+                    socket.create_connection((HOST, port), 1).close()
+                    break
+                time.sleep(0.02)
+            yield port, process.pid
+        finally:
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(5)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def throughput(name: str, rounds: int = 3, seconds: int = 3) -> tuple[float, float]:
+    """Responses of 100 x 512 B per second, bare and wrapped: the best of each, taking turns."""
+    kind, _ = SERVERS[name]
+    best = {"bare": 0.0, "wrapped": 0.0}
+    with served(name, f"plain_{kind}") as (bare, _), served(name, kind) as (wrapped, _):
+        for _ in range(rounds):
+            for which, port in (("bare", bare), ("wrapped", wrapped)):
+                command = ["wrk", "-t", "1", "-c", "4", "-d", f"{seconds}s", f"http://{HOST}:{port}/"]
+                output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+                found = re.search(r"Requests/sec:\s+([\d.]+)", output)
+                assert found is not None, output
+                best[which] = max(best[which], float(found[1]))
+    return best["bare"], best["wrapped"]
+
+
+async def _reader(port: int, until: float, counts: Counter[str], chance: random.Random) -> None:
+    while time.monotonic() < until:
+        counts["opened"] += 1
+        try:
+            reader, writer = await asyncio.open_connection(HOST, port)
+            writer.write(b"GET /events HTTP/1.1\r\nHost: soak\r\n\r\n")
+            leaves = time.monotonic() + chance.uniform(0.2, 8.0)
+            while time.monotonic() < min(leaves, until):
+                await reader.read(4096)
+            writer.close()
+        except OSError:
+            counts["failed"] += 1
+            await asyncio.sleep(0.1)
+
+
+async def _crowd(port: int, readers: int, seconds: float) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    until = time.monotonic() + seconds
+    await asyncio.gather(*(_reader(port, until, counts, random.Random(number)) for number in range(readers)))
+    return counts
+
+
+def soak(name: str, readers: int, seconds: float) -> str:
+    """So many readers that come and go; what was told, and what memory and threads did."""
+    kind, _ = SERVERS[name]
+    with tempfile.TemporaryDirectory() as folder:
+        told = Path(folder, "told")
+        with served(name, kind, threads=readers, told=told) as (port, pid):
+            asyncio.run(_crowd(port, readers, 2.0))
+            _settle(told)
+            before = _rss(pid)
+            first = len(told.read_text().splitlines())
+            counts = asyncio.run(_crowd(port, readers, seconds))
+            _settle(told)
+            after = _rss(pid)
+            threads = _threads(pid)
+        lines = told.read_text().splitlines()[first:]
+    outcomes = Counter(line.split()[0] for line in lines)
+    verdict = "every stream in one record" if len(lines) == counts["opened"] - counts["failed"] else "RECORDS DIFFER"
+    return (
+        f"{name}, {readers} readers, {seconds:g} s: {counts['opened']} streams, {counts['failed']} refused, "
+        f"{len(lines)} records {json.dumps(outcomes)}: {verdict}; memory {before:.1f} -> {after:.1f} MiB; "
+        f"{threads} threads at the end"
+    )
+
+
+def _settle(told: Path) -> None:
+    size, still = -1, 0
+    while still < 10:
+        time.sleep(0.2)
+        now = told.stat().st_size if told.exists() else 0
+        still = still + 1 if now == size else 0
+        size = now
+
+
+def _family(pid: int) -> list[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(int(child) for child in children)]
+
+
+def _rss(pid: int) -> float:
+    pages = sum(int(Path(f"/proc/{each}/statm").read_text().split()[1]) for each in _family(pid))
+    return pages * os.sysconf("SC_PAGESIZE") / 2**20
+
+
+def _threads(pid: int) -> int:
+    return sum(len(list(Path(f"/proc/{each}/task").iterdir())) for each in _family(pid))
