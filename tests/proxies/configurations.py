@@ -101,7 +101,7 @@ _EACH = (
     one(
         "apache-deflate",
         web_servers.apache(f"AddOutputFilterByType DEFLATE {' '.join(TYPES)}", modules=("filter", "deflate")),
-        f"apache:deflate={' '.join(TYPES)}",
+        f"apache:AddOutputFilterByType={' '.join(TYPES)}",
     ),
     one("haproxy", edge_proxies.haproxy(), "haproxy"),
     one("haproxy-no-delay", edge_proxies.haproxy("option http-no-delay"), "haproxy:http-no-delay=on"),
