@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import zlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -237,6 +238,19 @@ def test_a_producer_that_never_gives_way_is_made_to(yields: bool) -> None:
 
     ran = asyncio.run(main())
     assert (ran[0] < 5) is yields
+
+
+@pytest.mark.parametrize("blocks", [True, False])
+def test_an_app_that_keeps_the_loop_from_turning_is_named(blocks: bool) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": EVENTS})
+        await send({"type": "http.response.body", "body": b"data: a\n\n", "more_body": True})
+        time.sleep(0.12) if blocks else await asyncio.sleep(0.12)
+        await send({"type": "http.response.body", "body": b"data: b\n\n"})
+
+    named: list[Any] = []
+    assert serve(app, FlushPolicy(on_hold=named.append)).body == b"data: a\n\ndata: b\n\n"
+    assert [finding.code for finding in named] == ["SP402"] * blocks
 
 
 async def _deaf(scope: Any, receive: Any, send: Any) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 import zlib
 from typing import Any
+from wsgiref.util import setup_testing_defaults
 
 import pytest
 
@@ -12,7 +14,7 @@ from demo_apps.zoo import ZOO
 from streamproof import Budget, Trace, wrap
 from streamproof.sansio.findings import Finding
 from streamproof.sansio.flush import FlushPolicy
-from streamproof.taps import tap
+from streamproof.taps import HeldInside, tap
 from tests.demo_support import PAUSES_OF_THE_APPS, PausedServer, Reader, load, need, replace_pauses
 
 EXHIBITS = {exhibit.name: exhibit for exhibit in ZOO}
@@ -84,6 +86,30 @@ def test_a_tap_inside_names_the_layer_while_it_holds(monkeypatch: pytest.MonkeyP
     Reader().read_wsgi(wrap(ProfilerMiddleware(inner, stream=None), policy=policy), "/stream")
     assert [finding.code for finding in told] == ["SP401"]
     assert "the view" in told[0].text
+
+
+@pytest.mark.parametrize("ahead", [True, False])
+def test_a_queue_that_runs_ahead_of_its_reader_is_named(monkeypatch: pytest.MonkeyPatch, ahead: bool) -> None:
+    from demo_apps.zoo.queue_runs_ahead import RunAhead
+
+    replace_pauses(monkeypatch, lambda: None)
+    named = threading.Event()
+    inner = tap(load("demo_apps.raw_wsgi:app"))
+    policy = FlushPolicy(on_hold=lambda finding: named.set())
+    environ: dict[str, Any] = {"PATH_INFO": "/stream"}
+    setup_testing_defaults(environ)
+    body = wrap(RunAhead(inner) if ahead else inner, policy=policy)(environ, lambda *head: lambda data: None)
+    assert next(iter(body)) == CHUNKS[0]
+    if ahead:
+        assert named.wait(10), "the reader took one chunk, and the app goes on"
+    assert b"".join(body) == b"".join(CHUNKS[1:])
+    assert named.is_set() is ahead
+
+
+def test_a_sleep_in_an_async_app_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEMO_DELAY", "0.15")
+    with pytest.raises(HeldInside, match="SP402 blocked-loop"):
+        read("sleep_in_async_app", Reader(), policy=FlushPolicy(on_hold="raise"))
 
 
 @pytest.mark.servers

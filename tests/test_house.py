@@ -68,6 +68,7 @@ ADAPTERS = {
     "_asgi_flush.py",
     "_asgi_hops.py",
     "_asgi_reader.py",
+    "_asgi_turns.py",
     "_bodies.py",
     "_budgets.py",
     "_codings.py",
@@ -80,6 +81,7 @@ ADAPTERS = {
     "_telling.py",
     "_via.py",
     "_wsgi_flush.py",
+    "_wsgi_kept.py",
     "_wsgi_hops.py",
 }
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from . import taps
 from ._asgi_reader import ReaderLeft, ReaderWatch
+from ._asgi_turns import LoopWatch, Noticing, give_way
 from ._flushing import Flushing
 from ._telling import FAILED, clock, log
 from .asgi import App, Message, Receive, Scope, Send, _request
@@ -24,10 +25,6 @@ from .sansio.flush.recognise import OPT_HEADER, Kind, unopted
 from .sansio.http import Headers, head_size
 from .sansio.machine import Cut, Data, End, Event, Events, Head
 from .sansio.trace import Request
-
-#: Turns of the event loop that a chunk needs to leave a server that writes when its socket is ready (Daphne): in the
-#: first the loop asks whether it is, and what it then does comes after the tasks that were waiting already.
-_TURNS = 2
 
 
 def flushed(app: App, flushing: Flushing) -> App:
@@ -65,6 +62,7 @@ class _Response:
         self._timer: asyncio.TimerHandle | None = None
         self._waking: asyncio.Task[None] | None = None
         self._broken: BaseException | None = None  # what the server's send raised when the timer woke us
+        self._loop = LoopWatch(self._policy.on_hold)
         self.watch: taps.Watch | None = None
 
     async def run(self, app: App, scope: Scope) -> Any:
@@ -153,6 +151,7 @@ class _Response:
         if self._broken is not None:
             raise self._broken
         self._reader.check()
+        self._loop.chunk_came()
         if body and self.watch is not None:
             self.watch.came_out()
         async with self._order:
@@ -167,9 +166,9 @@ class _Response:
             waited = await self._leave(events)
         self._rearm()
         if self._policy.yields and not waited and not self._over:
-            for _ in range(_TURNS):
-                await asyncio.sleep(0)
+            await give_way()
             self._reader.check()
+        self._loop.chunk_left()
 
     async def _fail(self, reason: str) -> None:
         """The app broke off: what the machine says to it leaves, then the server sees it."""
@@ -214,7 +213,7 @@ class _Response:
         limit = self._policy.send_timeout
         try:
             async with asyncio.timeout(limit) if limit is not None else _NO_LIMIT:
-                noticing = _Noticing(self._send(message))
+                noticing = Noticing(self._send(message))
                 await noticing
                 return noticing.waited
         except TimeoutError:
@@ -267,39 +266,6 @@ class _NoLimit:
 
 
 _NO_LIMIT = _NoLimit()
-
-
-class _Noticing:
-    """Awaits something for somebody, and notices whether that had to wait."""
-
-    __slots__ = ("_steps", "waited")
-
-    def __init__(self, awaitable: Any) -> None:
-        self._steps: Any = awaitable.__await__()
-        self.waited = False
-
-    def __await__(self) -> Any:
-        return self
-
-    def __iter__(self) -> Any:
-        return self
-
-    def __next__(self) -> Any:
-        step = next(self._steps)
-        self.waited = True
-        return step
-
-    def send(self, value: Any) -> Any:
-        """What the loop has for the awaited."""
-        return self._steps.send(value)
-
-    def throw(self, *error: Any) -> Any:
-        """What the loop throws at the awaited."""
-        return self._steps.throw(*error)
-
-    def close(self) -> None:
-        """Give the awaited up."""
-        self._steps.close()
 
 
 def _decoded(headers: Any) -> Headers:

@@ -21,6 +21,7 @@ from ._flushing import Flushing
 from ._pump import Kind as Brought
 from ._pump import Pump
 from ._telling import FAILED, clock, log
+from ._wsgi_kept import Kept, Write
 from .sansio.flush.policy import FlushMachine
 from .sansio.flush.recognise import Kind, unopted
 from .sansio.http import head_size
@@ -30,8 +31,6 @@ from .wsgi import _request
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
-
-Write = Callable[[bytes], object]
 
 
 def flushed(app: WSGIApplication, flushing: Flushing) -> WSGIApplication:
@@ -65,7 +64,7 @@ class _Response:
         self._kind = Kind.OPEN
         self._committed = False
         self._server_write: Any = None
-        self._pumped_write: Write | None = None
+        self._pumped_write: Write | None = None  # called in the pump's thread: the server's yields what it brings
         self._begin_with: Events = ()
         self.machine: FlushMachine | None = None
         self.watch: taps.Watch | None = None
@@ -78,8 +77,13 @@ class _Response:
             if self._settle(result, file_wrapper):
                 return result
             return _Body(self, _inline(self, result), _closer(result))
-        kept = _Kept(lambda: app(environ, self.start_response))
-        pump = Pump(kept.call_with(self), f"{self._request.method} {self._request.target}")
+
+        def call(write: Write) -> Any:
+            self._pumped_write = write
+            return app(environ, self.start_response)
+
+        kept = Kept(call)
+        pump = Pump(kept.call, f"{self._request.method} {self._request.target}")
         try:
             first = pump.pull(None)
             while first is None:
@@ -193,10 +197,6 @@ class _Response:
             log.error("The app broke off. Its reader was told in the stream.", exc_info=error)
         return list(_bytes(events)), not told
 
-    def pumps_writes_to(self, write: Write) -> None:
-        """``write()`` is called in the pump's thread: the server's thread is to yield what it brings."""
-        self._pumped_write = write
-
 
 class _Body:
     """The iterable for the server; closes the app's iterable once."""
@@ -284,45 +284,3 @@ def _as_it_is(result: Any, file_wrapper: object) -> bool:
     kind = type(result)
     iterable = hasattr(kind, "__iter__") or hasattr(kind, "__getitem__")
     return hasattr(kind, "__len__") or not iterable  # lists and tuples; gevent's ALREADY_HANDLED
-
-
-class _Kept:
-    """What the app returned in the pump's thread, with its own ``close`` in case the server is given the object."""
-
-    result: Any = None
-
-    def __init__(self, call: Callable[[], Any]) -> None:
-        self._call = call
-        self._close: Callable[[], object] | None = None
-
-    def call_with(self, response: _Response) -> Callable[[Write], Iterable[bytes]]:
-        """The call for the pump."""
-
-        def call(write: Write) -> Iterable[bytes]:
-            response.pumps_writes_to(write)
-            self.result = self._call()
-            self._close = getattr(self.result, "close", None)
-            return self
-
-        return call
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self.result)
-
-    def close(self) -> None:
-        """Called in the pump's thread."""
-        if self._close is not None:
-            self._close()
-
-    def closing_by(self, close: Callable[[], object]) -> Iterable[bytes]:
-        """The object for the server, its ``close`` run in the thread that made it."""
-        result: Iterable[bytes] = self.result
-        if self._close is not None:
-            try:
-                result.close = close  # type: ignore[attr-defined]
-            except AttributeError:
-                pass
-            else:
-                return result
-        close()
-        return result

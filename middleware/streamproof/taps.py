@@ -64,7 +64,6 @@ class Watch:
         return self._longest if self._since is None else max(self._longest, clock() - self._since)
 
     def _found(self, name: str, waiting: list[int]) -> None:
-        holds[name] += 1
         finding = Finding(
             "SP401",
             "held-inside",
@@ -73,12 +72,18 @@ class Watch:
             len(waiting),
             self._limit,
         )
-        if callable(self._on_hold):
-            self._on_hold(finding)
-        elif self._on_hold == "log":
-            log.warning("%s", finding)
-        elif self._on_hold == "raise":
-            raise HeldInside(finding)
+        tell(finding, self._on_hold, name)
+
+
+def tell(finding: Finding, on_hold: OnHold, name: str) -> None:
+    """Do what the policy says with ``finding``, made at ``name``. Raises HeldInside for ``raise``."""
+    holds[name] += 1
+    if callable(on_hold):
+        on_hold(finding)
+    elif on_hold == "log":
+        log.warning("%s", finding)
+    elif on_hold == "raise":
+        raise HeldInside(finding)
 
 
 def tap(app: Any, name: str = "inner") -> Any:
