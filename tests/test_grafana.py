@@ -40,7 +40,7 @@ def asked(dashboard: Any) -> list[str]:
 
 def test_every_metric_and_label_asked_for_is_exported_and_none_is_forgotten() -> None:
     dashboard, samples = json.loads(DASHBOARD.read_text()), exported()
-    used = set()
+    used: set[str] = set()
     for expression in asked(dashboard):
         for name, matchers in re.findall(r"(streamproof_\w+)(?:\{([^}]*)\})?", expression):
             assert name in samples, f"{name} is not exported: {expression}"
@@ -54,7 +54,7 @@ def test_every_metric_and_label_asked_for_is_exported_and_none_is_forgotten() ->
 
 def test_panels_do_not_overlap_and_name_their_source() -> None:
     dashboard = json.loads(DASHBOARD.read_text())
-    taken = set()
+    taken: set[tuple[int, int]] = set()
     for panel in dashboard["panels"]:
         place = panel["gridPos"]
         cells = {(place["x"] + x, place["y"] + y) for x in range(place["w"]) for y in range(place["h"])}

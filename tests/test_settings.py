@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from streamproof import ConfigurationError
+from streamproof import ConfigurationError, wrap
 from streamproof._assembly import options
 from streamproof._settings_schema import SCHEMA
 from streamproof.cli import main
+from streamproof.sansio.flush import FlushPolicy
 from streamproof.settings import load
 
 
@@ -119,6 +120,29 @@ def test_a_trace_file_keeps_enough_to_be_replayed_unless_told_otherwise(tmp_path
     assert keep() is False
     assert keep(STREAMPROOF_JSONL="t.jsonl") == 1000
     assert keep(STREAMPROOF_JSONL="t.jsonl", STREAMPROOF_KEEP_CHUNKS="off") is False
+
+
+def test_a_policy_is_a_preset_its_members_or_both(tmp_path: Path) -> None:
+    def policy(text: str) -> Any:
+        return options(load(folder=tmp_path, environ={"STREAMPROOF_POLICY": text}))["policy"]
+
+    assert policy("sse") == FlushPolicy.for_sse()
+    assert policy("max_size=100") == FlushPolicy(max_size=100)
+    assert policy("preset=csv max_delay=2") == FlushPolicy.for_csv(max_delay=2)
+    with pytest.raises(ConfigurationError, match=r"no policy 'ssee'.*Did you mean 'sse'\?"):
+        policy("ssee")
+    with pytest.raises(ConfigurationError, match=r"'heartbeet' is no member of a policy.*'heartbeat'"):
+        policy("heartbeet=3")
+
+
+def test_the_middleware_itself_refuses_via_in_production(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None: ...
+
+    monkeypatch.setenv("STREAMPROOF_ENV", "production")
+    with pytest.raises(ConfigurationError, match="STREAMPROOF_ENV is production"):
+        wrap(app, via="nginx")
+    monkeypatch.setenv("STREAMPROOF_FORCE_VIA", "1")
+    wrap(app, via="nginx")
 
 
 def test_the_command_prints_each_setting_with_its_origin(

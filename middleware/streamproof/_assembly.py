@@ -5,14 +5,16 @@ Knows every part and decides nothing itself. The wrapped app stays of its kind, 
 
 from __future__ import annotations
 
+import dataclasses
 import logging
+import os
 import sys
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from . import _target
+from . import _target, taps
 from ._telling import Recording
 from ._wrap import kind_of, wrap
 from .exporters import Exporter
@@ -20,8 +22,9 @@ from .exporters.background import Background
 from .exporters.route import route_of
 from .live import AccessField, LiveStreams
 from .sansio.errors import ConfigurationError
+from .sansio.flush import FlushPolicy
 from .sansio.trace import Trace
-from .settings import Settings
+from .settings import Settings, nearest
 
 #: Chunks that a trace file keeps of each stream unless told otherwise: longer ones cannot be replayed.
 REPLAYABLE = 1000
@@ -39,6 +42,7 @@ class Teller:
         exporters.update(_exporters(settings, self.live, self.background))
         self.background.use(exporters)
         self._gauges: list[Any] = [exporter for exporter in exporters.values() if hasattr(exporter, "opened")]
+        self._holds: list[Any] = [exporter for exporter in exporters.values() if hasattr(exporter, "held")]
 
     def opened(self, recording: Recording) -> None:
         """A stream began."""
@@ -57,6 +61,9 @@ class Teller:
         self.live.ended(recording.recorder)
         for gauge in self._gauges:
             gauge.ended()
+        if (watch := recording.asked.get(taps.KEY)) is not None and (seconds := watch.longest_hold()) > 0:
+            for gauge in self._holds:
+                gauge.held("inside", seconds)
         self.background(trace, route=recording.route)
 
     def __call__(self, trace: Trace) -> None:
@@ -97,16 +104,34 @@ def options(settings: Settings) -> dict[str, Any]:
     if settings.jsonl and settings.origins["keep_chunks"] == "default":
         keep = REPLAYABLE
     chosen: dict[str, Any] = {"keep_chunks": keep, "via": settings.via}
+    if settings.via and settings.force_via:
+        os.environ["STREAMPROOF_FORCE_VIA"] = "1"  # the middleware asks again, whoever makes it
     if settings.policy:
-        from .sansio.flush import FlushPolicy  # type: ignore[attr-defined, unused-ignore]
-
-        named = isinstance(settings.policy, str)
-        chosen["policy"] = getattr(FlushPolicy, settings.policy)() if named else FlushPolicy(**settings.policy)
+        chosen["policy"] = _policy(settings.policy)
     if settings.budget:
         from .sansio.findings import Budget
 
         chosen["budget"] = Budget(**settings.budget)
+        chosen["on_violation"] = settings.on_violation
     return chosen
+
+
+def _policy(asked: str | dict[str, Any]) -> FlushPolicy:
+    """The policy of that name, or with these members; ``preset`` among them names what they change."""
+    members: dict[str, Any] = {"preset": asked} if isinstance(asked, str) else dict(asked)
+    preset = members.pop("preset", None)
+    for name, value in members.items():
+        if isinstance(value, list):
+            members[name] = tuple(value)
+    known = {name.removeprefix("for_"): getattr(FlushPolicy, name) for name in vars(FlushPolicy) if "for_" in name}
+    if preset is not None and preset not in known:
+        raise ConfigurationError(f"There is no policy {preset!r}. Expected a preset. {nearest(str(preset), known)}")
+    fields = {entry.name for entry in dataclasses.fields(FlushPolicy)}
+    if unknown := sorted(set(members) - fields):
+        raise ConfigurationError(
+            f"{unknown[0]!r} is no member of a policy. Expected one of its options. {nearest(unknown[0], fields)}"
+        )
+    return known[preset](**members) if preset is not None else FlushPolicy(**members)
 
 
 def _exporters(settings: Settings, live: LiveStreams, background: Background) -> dict[str, Exporter]:

@@ -153,6 +153,13 @@ SCHEMA: tuple[Setting, ...] = (
     Setting("force_via", False, _boolean, _BOOL, "Let via run in production all the same."),
     Setting("policy", None, _policy, "a preset's name, or members as name=value", "What the middleware enforces."),
     Setting("budget", {}, _budget, "members as max_silence=15", "What a stream may take before it is a finding."),
+    Setting(
+        "on_violation",
+        "log",
+        _choice("log", "metric", "raise"),
+        "log, metric or raise",
+        "What happens when a stream overran its budget.",
+    ),
     Setting("keep_chunks", False, _keep, "true, false or a number of chunks", "Keep chunks and their bytes in traces."),
     Setting(
         "tell",

@@ -6,9 +6,11 @@ not what the app and its server alone would make of them. Both middlewares use i
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from ._telling import log
+from .sansio.errors import ConfigurationError
 from .sansio.http import HOP_BY_HOP, LAST_CHUNK_SIZE, Headers, has_body, without
 from .sansio.machine import Cut, Data, End, Head, Machine, framed
 from .sansio.trace import Request, Response
@@ -31,7 +33,11 @@ class HopCut(ConnectionAbortedError):
 
 
 class Route:
-    """The way from the app to the server. Raises ConfigurationError when ``via`` cannot be resolved."""
+    """The way from the app to the server.
+
+    Raises ConfigurationError when ``via`` cannot be resolved, or when ``STREAMPROOF_ENV`` is production and
+    ``STREAMPROOF_FORCE_VIA`` does not force it.
+    """
 
     def __init__(self, via: str | Profile | Via) -> None:
         from .profiles import resolve
@@ -40,6 +46,11 @@ class Route:
         foreign = not isinstance(via, str) and callable(getattr(via, "start", None))
         self._via: Any = via if foreign else resolve(via)
         self.text: str = getattr(self._via, "text", None) or repr(self._via)
+        if os.environ.get("STREAMPROOF_ENV") == "production" and not os.environ.get("STREAMPROOF_FORCE_VIA"):
+            raise ConfigurationError(
+                f"via={self.text!r} is set and STREAMPROOF_ENV is production. Expected no emulated proxy in front of "
+                "real readers, or STREAMPROOF_FORCE_VIA=1. Was a developer's setting deployed?"
+            )
         log.warning(
             "streamproof emulates %s in this process: responses are held, changed and cut as those hops would. "
             "This is opt-in, for development and tests; leave out via= to serve the app as it is.",
