@@ -36,7 +36,7 @@ class Compress:
 
     ``head_first``: the head does not wait for the first output. ``vary``: a compressed response says Vary:
     Accept-Encoding; ``vary_always``: each response of a listed type does. ``adds``: further fields. ``lower``: names in
-    lower case.
+    lower case. ``etag``: what becomes of a strong one: ``weak``, ``keep``, ``drop``, or ``suffix`` (-gzip inside).
     """
 
     engine: str = "zlib"
@@ -64,6 +64,7 @@ class Compress:
     head_first: bool = False
     lower: bool = False
     adds: Headers = ()
+    etag: str = "weak"
 
     def start(self, request: Request, now: float) -> Stage:
         """The compressor of one response."""
@@ -111,13 +112,18 @@ class Compress:
     def compressed(self, head: Head, old_reader: bool) -> Head:
         """The head of the compressed response."""
         headers = without(head.headers, "content-length", "accept-ranges")
-        headers = tuple(
-            (name, f"W/{tag}" if name.lower() == "etag" and tag[:2] != "W/" else tag) for name, tag in headers
-        )
+        headers = tuple(field for field in map(self._tagged, headers) if field[1])
         coding = "content-encoding" if self.lower else "Content-Encoding"
         framing = ("close" if old_reader else "chunked") if head.framing == "length" else head.framing
         marked = head.replace((*headers, (coding, "gzip"), *self.adds), framing=framing)
         return self.marked(marked) if self.vary else marked
+
+    def _tagged(self, field: tuple[str, str]) -> tuple[str, str]:
+        """``field`` after compression; one without a value goes."""
+        name, value = field
+        if name.lower() != "etag" or value.startswith("W/") or self.etag == "keep":
+            return name, value
+        return name, {"weak": f"W/{value}", "suffix": value[:-1] + '-gzip"'}.get(self.etag, "")
 
     def marked(self, head: Head) -> Head:
         """``head`` with Vary: Accept-Encoding."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..http import LAST_CHUNK_SIZE, Framing, chunk_overhead, content_length, has_body, tokens, without
-from ..machine import Data, End, Events, Head, Stage
+from ..machine import Data, End, Events, Head, Stage, framed
 from ..trace import Request
 
 
@@ -22,7 +22,7 @@ class Reframe:
     HTTP/1.0 one that did not ask for keep-alive. ``closes``: statuses after which the connection is closed.
     ``chunked_statuses``: the only ones that are chunked, the others end by the close; empty for all.
     ``coding_on_head``: the answer to HEAD names the coding that the body would have. ``coding_field`` and
-    ``connection_field`` are the spelling of the two names.
+    ``connection_field`` are the spelling of the two names. ``most``: body bytes of one chunk at most, 0 for any.
     """
 
     keep_close: bool = False
@@ -33,6 +33,7 @@ class Reframe:
     coding_on_head: bool = False
     coding_field: str = "Transfer-Encoding"
     connection_field: str = "Connection"
+    most: int = 0
 
     def start(self, request: Request, now: float) -> Stage:
         """The framing of one response."""
@@ -82,7 +83,9 @@ class _Reframe(Stage):
             if self._empty:
                 return ()
             return (event if event.lead == event.tail == 0 else Data(event.data),)
-        size = len(event.data)
+        size, most = len(event.data), self._settings.most
+        if most and size > most:
+            return [framed(event.data[start : start + most], "chunked") for start in range(0, size, most)]
         return (Data(event.data, chunk_overhead(size) - 2, 2),) if size else ()
 
     def end(self, event: End, now: float) -> Events:
