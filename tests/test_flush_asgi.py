@@ -397,6 +397,23 @@ def test_an_error_is_told_in_the_stream_or_left_to_the_server(policy: FlushPolic
     assert server.sent[-1].get("more_body", False) is not told
 
 
+def test_under_another_event_loop_the_app_is_served_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    sent: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": EVENTS})
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+    steps: Any = StreamMiddleware(app, policy=POLICY)(scope, send, send)  # type: ignore[arg-type]
+    with pytest.raises(StopIteration):
+        steps.send(None)
+    assert sent[0]["headers"] is EVENTS
+    assert "needs asyncio" in caplog.text
+
+
 def test_a_layer_that_holds_is_found() -> None:
     inner = tap(answer(TEXT, *[b"x"] * 5), "app")
     policy = FlushPolicy(on_hold="raise")

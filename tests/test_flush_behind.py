@@ -18,8 +18,9 @@ from streamproof.sansio.trace import End as TraceEnd
 from streamproof.sansio.verdict import judge_delivery
 from streamproof.serving import serve
 from tests.proxies.configurations import CONFIGURATIONS, Configuration
-from tests.proxies.products import Missing, trusting
+from tests.proxies.products import Missing
 from tests.proxies.reader import read
+from tests.proxies.tls import trusting
 
 HOLDING = ["nginx", "nginx-gzip", "nginx-tls"]
 BEHIND = {name: CONFIGURATIONS[name] for name in HOLDING}
@@ -79,7 +80,11 @@ def test_real_nginx_says_the_same(name: str) -> None:
 def _both(behind: Configuration, app: str) -> tuple[str, str]:
     """The verdict on what a reader behind real nginx got, and on what replay says that he gets."""
     with serve(f"tests.policy_zoo:{app}", server="gunicorn") as server, behind.running(server.port) as site:
-        seen = read(site.port, Request(target="/stream", headers=(("Host", "test"), *GZIP)), trusting(site, "http/1.1"))
+        seen = read(
+            site.port,
+            Request(target="/stream", headers=(("Host", "test"), *GZIP)),
+            trusting(site.certificate, "http/1.1"),
+        )
         made = server.traces.get()
         while made.request.target != "/stream":
             made = server.traces.get()

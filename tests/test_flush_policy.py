@@ -18,6 +18,7 @@ from streamproof.sansio.flush.policy import FlushMachine
 from streamproof.sansio.framing import EVENTS, Scanner
 from streamproof.sansio.machine import Cut, Data, End, Event, Head
 from streamproof.sansio.trace import Request
+from tests.live_support import need
 
 EVENT_STREAM = (("Content-Type", "text/event-stream"),)
 HEAD = Head(200, EVENT_STREAM, "chunked", 60)
@@ -163,6 +164,7 @@ def test_what_leaves_compressed_can_be_read_at_once_and_is_the_same(
 ) -> None:
     from dataclasses import replace
 
+    need(*{"br": ["brotli"], "zstd": ["zstandard"]}.get(coding, []))
     request = Request(headers=(("Accept-Encoding", coding),))
     seen = run(replace(policy, compress=(coding,)), schedule, request=request)
     assert seen.head["Content-Encoding"] == coding
@@ -237,6 +239,11 @@ def test_a_heartbeat_waits_for_the_end_of_the_event() -> None:
         (5.0, b"lf\n\n"),
         (6.0, b":\n\n"),
     ]
+
+
+def test_the_end_of_a_line_is_read_after_the_heartbeat_before_it() -> None:
+    seen = run(FlushPolicy(heartbeat=1.0), [(0.0, b"\r\r"), (1.5, b"\r"), (4.0, b"\n")], end_at=4.5)
+    assert seen.writes == [(0.0, b"\r\r"), (1.0, b":\n\n"), (1.5, b"\r"), (4.0, b"\n")]
 
 
 def test_no_heartbeat_before_the_first_byte_unless_asked() -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from . import taps
 from ._asgi_reader import ReaderLeft, ReaderWatch
-from ._asgi_turns import LoopWatch, Noticing, give_way
+from ._asgi_turns import LoopWatch, Noticing, give_way, in_asyncio
 from ._flushing import Flushing
 from ._telling import FAILED, clock, log
 from .asgi import App, Message, Receive, Scope, Send, _request
@@ -31,7 +31,7 @@ def flushed(app: App, flushing: Flushing) -> App:
     """``app`` under ``flushing``'s policy."""
 
     async def under_policy(scope: Scope, receive: Receive, send: Send) -> Any:
-        if scope.get("type") != "http":
+        if scope.get("type") != "http" or not in_asyncio():
             return await app(scope, receive, send)
         request = _request(scope)
         if not flushing.policy.possible(request):
@@ -154,6 +154,13 @@ class _Response:
         self._loop.chunk_came()
         if body and self.watch is not None:
             self.watch.came_out()
+        if machine.transparent and self._policy.send_timeout is None:
+            if not message.get("more_body", False):
+                self._end()
+            sending = Noticing(self._send(message))
+            await sending
+            await self._gone_on(sending.waited)
+            return
         async with self._order:
             now = clock()
             events: list[Event] = []
@@ -165,6 +172,10 @@ class _Response:
                 events += machine.receive(End(), now)
             waited = await self._leave(events)
         self._rearm()
+        await self._gone_on(waited)
+
+    async def _gone_on(self, waited: bool) -> None:
+        """A chunk has left: before the app goes on, everything else gets its turn."""
         if self._policy.yields and not waited and not self._over:
             await give_way()
             self._reader.check()

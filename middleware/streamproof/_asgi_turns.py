@@ -9,7 +9,7 @@ import asyncio
 from typing import Any
 
 from . import taps
-from ._telling import clock
+from ._telling import clock, log
 from .sansio.findings import Finding
 from .sansio.flush.policy import OnHold
 
@@ -19,6 +19,22 @@ _TURNS = 2
 
 #: Seconds without a turn that are worth a word: what asyncio itself calls a slow callback (``slow_callback_duration``).
 _SLOW = 0.1
+
+
+_warned = False
+
+
+def in_asyncio() -> bool:
+    """Is it asyncio's loop that runs us? Hypercorn can run trio's, and a policy needs timers and tasks."""
+    global _warned
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        if not _warned:
+            log.warning("A flush policy needs asyncio, and another event loop runs this app: it is served as it is.")
+            _warned = True
+        return False
+    return True
 
 
 async def give_way() -> None:

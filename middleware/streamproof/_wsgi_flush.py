@@ -159,6 +159,11 @@ class _Response:
         self._begin_with = rest
         self._server_write = self._server_start(status, list(head.headers))
 
+    @property
+    def nothing_more_to_do(self) -> bool:
+        """Has the head said it all?"""
+        return self._committed and self.watch is None and (self.machine is None or self.machine.transparent)
+
     def begin(self) -> Iterator[bytes]:
         """What leaves with the head: nothing, or an empty block that makes servers send the head."""
         rest, self._begin_with = self._begin_with, ()
@@ -222,9 +227,12 @@ def _inline(response: _Response, body: Iterable[bytes]) -> Iterator[bytes]:
     if response.machine is not None:
         yield from response.begin()
     try:
-        for block in body:
+        blocks = iter(body)
+        for block in blocks:
             # PEP 3333, "Middleware Handling of Block Boundaries": one value for each, an empty one for "not yet".
             yield from response.feed(block) or (b"",)
+            if response.nothing_more_to_do:
+                yield from blocks
     except Exception as error:
         left, raise_on = response.failed(error)
         yield from left

@@ -55,5 +55,7 @@ class _Heartbeat(Stage):
         settings = self._settings
         assert settings.framing.beat is not None
         self._count += 1
-        self.deadline = now + settings.interval
-        return (Data(settings.framing.beat(settings.size, self._count)),)
+        beat = settings.framing.beat(settings.size, self._count)
+        self._scanner.see(beat)  # what follows is read after it: a CR is no second half of a line end before it
+        self.deadline = now + settings.interval if self._scanner.at_boundary else None
+        return (Data(beat),)

@@ -248,6 +248,7 @@ class FlushMachine(Stage):
             incremental=policy.incremental,
         )
         self._row = Row(stages)
+        self.transparent = not stages
         out = self._row.receive(head.replace(headers, framing=head.framing), now)
         return [*out, Data(b"")] if policy.head_first else out
 
