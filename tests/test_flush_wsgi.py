@@ -370,6 +370,46 @@ def test_the_head_leaves_first_only_when_asked() -> None:
     assert Call(answer(EVENTS, some), FlushPolicy()).read()[0] == b"data: a\n\n"
 
 
+@BOTH
+def test_a_body_whose_head_the_server_refuses_is_closed(policy: FlushPolicy) -> None:
+    closed = []
+
+    class Body:
+        def __iter__(self) -> Iterator[bytes]:
+            return some()
+
+        def close(self) -> None:
+            closed.append(True)
+
+    def refuse(status: str, headers: Any, exc_info: Any = None) -> Any:
+        raise AssertionError("a hop-by-hop header")
+
+    environ: dict[str, Any] = {}
+    setup_testing_defaults(environ)
+    with pytest.raises(AssertionError, match="hop-by-hop"):
+        StreamMiddleware(answer(EVENTS, Body), policy=policy)(environ, refuse)
+    assert closed == [True]
+
+
+@pytest.mark.parametrize("policy", [INLINE, None], ids=["policy", "none"])
+def test_hops_in_the_process_hear_the_policy(policy: FlushPolicy | None) -> None:
+    environ: dict[str, Any] = {}
+    setup_testing_defaults(environ)
+    asked: list[bytes] = []
+
+    def watched() -> Iterator[bytes]:
+        for block in some():
+            asked.append(block)
+            yield block
+
+    body = iter(
+        StreamMiddleware(answer(EVENTS, watched), policy=policy, via="nginx")(environ, lambda *head: lambda data: None)
+    )
+    first = next(block for block in body if block)
+    assert (first, len(asked)) == ((b"data: a\n\n", 1) if policy else (b"".join(some()), 2))
+    list(body)
+
+
 def test_a_generator_app_and_write_are_streams() -> None:
     def generator(environ: Any, start_response: Any) -> Iterator[bytes]:
         start_response("200 OK", EVENTS)

@@ -74,8 +74,12 @@ class _Response:
         file_wrapper = environ.get("wsgi.file_wrapper")
         if not self._policy.timed:
             result = app(environ, self.start_response)
-            if self._settle(result, file_wrapper):
-                return result
+            try:
+                if self._settle(result, file_wrapper):
+                    return result
+            except BaseException:
+                _closer(result)()  # the server refused the head, and will never see the body
+                raise
             return _Body(self, _inline(self, result), _closer(result))
 
         def call(write: Write) -> Any:
