@@ -158,6 +158,28 @@ def test_starlettes_client(control: bool) -> None:
             assert_streams(response)
 
 
+def test_starlettes_client_keeps_websockets_templates_and_its_view_of_cuts() -> None:
+    need("starlette", "httpx2")
+    from starlette.testclient import TestClient
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.accept"})
+            await send({"type": "websocket.send", "text": "hello"})
+            return
+        assert "http.response.debug" in scope["extensions"]
+        await send({"type": "http.response.debug", "info": {"template": "t", "context": {"a": 1}}})
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"half", "more_body": True})
+        raise LookupError
+
+    client = streaming(TestClient(app, raise_server_exceptions=False))
+    with client.websocket_connect("/") as session:
+        assert session.receive_text() == "hello"
+    response: Any = client.get("/")
+    assert (response.content, response.template, response.context) == (b"half", "t", {"a": 1})
+
+
 def test_other_clients_are_refused() -> None:
     with pytest.raises(TypeError, match="is no client that is known"):
         streaming(object())

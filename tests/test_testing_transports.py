@@ -174,6 +174,22 @@ def test_daphne_leaves_a_broken_stream_open_so_its_reader_times_out(library: Any
         list(response.iter_raw())
 
 
+def test_a_class_that_is_awaited_is_an_app(library: Any) -> None:
+    class Endpoint:
+        def __init__(self, scope: Any, receive: Any, send: Any) -> None:
+            self.send = send
+
+        def __await__(self) -> Any:
+            return self.answer().__await__()
+
+        async def answer(self) -> None:
+            await self.send({"type": "http.response.start", "status": 204, "headers": []})
+            await self.send({"type": "http.response.body"})
+
+    with library.Client(transport=Transport(Endpoint, lifespan=False)) as client:
+        assert client.get(URL).status_code == 204
+
+
 @pytest.mark.parametrize("like", [name for name, like in LIKES.items() if like.kind == "asgi"])
 def test_each_server_names_itself_to_the_app_as_it_does(like: str, clock: SteppedClock) -> None:
     need("httpx")
@@ -325,13 +341,10 @@ def test_head_requests_get_no_body(library: Any, clock: SteppedClock) -> None:
             assert client.head(URL).content == b""
 
 
-def test_a_sync_client_inside_a_loop_says_what_to_use() -> None:
-    need("httpx")
-    import httpx
-
+def test_a_sync_client_works_inside_a_running_loop_too(library: Any) -> None:
     async def main() -> None:
-        with pytest.raises(RuntimeError, match="Was async_client"):
-            httpx.Client(transport=Transport(ASGIStream())).get(URL)
+        with library.Client(transport=Transport(ASGIStream(seconds=0.0))) as client:
+            assert client.get(URL).content == b"".join(CHUNKS)
 
     asyncio.run(main())
 

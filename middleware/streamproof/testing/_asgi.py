@@ -52,6 +52,8 @@ class ASGIExchange:
         self.scope = scope_of(self.line.asked, like, client=client, root_path=root_path, scheme=scheme)
         if state is not None:
             self.scope["state"] = dict(state)
+        self.info: dict[str, Any] = {}
+        """What the app said in ``http.response.debug``: its template and context."""
         self._body: bytes | None = body
         self._job: _loops.Job | None = None
         self._error: BaseException | None = None
@@ -105,7 +107,7 @@ class ASGIExchange:
         if isinstance(item, bytes):
             return item
         self._over = True
-        if isinstance(item, End):
+        if isinstance(item, End) or (self.line.like.hides_cuts and not self._raises):
             return None
         raise self._broken("The response was cut")
 
@@ -244,7 +246,9 @@ class ASGIExchange:
             self._bell.ring()
         elif kind == "http.response.body":
             await self._body_event(bytes(message.get("body", b"")), bool(message.get("more_body", False)))
-        # Events of other types are extensions: no transport offers one, so nothing is lost (ASGI, "Extensions").
+        elif kind == "http.response.debug":
+            self.info = message["info"]
+        # Events of other types belong to extensions that no transport offers (ASGI, "Extensions").
 
     async def _body_event(self, data: bytes, more: bool) -> None:
         # Two tasks may send at once (events and pings): in lockstep one chunk at a time is under way.

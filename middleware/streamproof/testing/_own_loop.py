@@ -1,12 +1,15 @@
 """A loop for sync tests of ASGI apps: it runs only while somebody waits for something, in the caller's thread.
 
-Knows when it may go: everybody who holds it has let go. Its time is the thread's stepped clock where there is one.
+Knows when it may go: everybody who holds it has let go. Its time is the thread's stepped clock if there is one. Where
+a loop runs already (a sync client in an async test) it runs in a thread of its own, and the caller waits all the same.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from . import clocks
@@ -15,19 +18,13 @@ T = TypeVar("T")
 
 
 class OwnLoop:
-    """An asyncio loop with owners; the last one to let go ends its tasks and closes it.
-
-    Raises RuntimeError inside a running loop, where no other can run.
-    """
+    """An asyncio loop with owners; the last one to let go ends its tasks and closes it."""
 
     def __init__(self) -> None:
-        if asyncio._get_running_loop() is not None:
-            raise RuntimeError(
-                "A sync client was used inside a running loop. Expected an async one there. "
-                "Was async_client(app) meant?"
-            )
         clock = clocks.current()
         self._loop = asyncio.new_event_loop() if clock is None else clocks.VirtualLoop(clock)
+        inside = asyncio._get_running_loop() is not None
+        self._thread = ThreadPoolExecutor(1, "streamproof") if inside else None
         self._owners = 0
 
     def hold(self) -> None:
@@ -36,21 +33,27 @@ class OwnLoop:
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run the loop until ``work`` is done; its result."""
-        return self._loop.run_until_complete(work)
+        if self._thread is None:
+            return self._loop.run_until_complete(work)
+        context = contextvars.copy_context()
+        return self._thread.submit(context.run, self._loop.run_until_complete, work).result()
 
     def let_go(self) -> None:
         """One owner less."""
         self._owners -= 1
         if self._owners:
             return
-        loop = self._loop
         try:
-            tasks = asyncio.all_tasks(loop)
-            for task in tasks:
-                task.cancel()
-            if tasks:
-                loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-            loop.run_until_complete(loop.shutdown_asyncgens())
-            loop.run_until_complete(loop.shutdown_default_executor())
+            self.run(self._end())
         finally:
-            loop.close()
+            if self._thread is not None:
+                self._thread.shutdown()
+            self._loop.close()
+
+    async def _end(self) -> None:
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._loop.shutdown_asyncgens()
+        await self._loop.shutdown_default_executor()

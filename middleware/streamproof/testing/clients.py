@@ -8,7 +8,7 @@ Werkzeug's and httpx's responses have it as ``trace``, too.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ..sansio.http import reason
 from ..sansio.trace import Request
@@ -16,6 +16,9 @@ from . import _defaults
 from ._wsgi import WSGIExchange
 from .likes import Like, like_of
 from .recorded import RecordedTrace, trace_of
+
+if TYPE_CHECKING:
+    from .transports import Transport
 
 C = TypeVar("C")
 
@@ -152,18 +155,39 @@ def _django(client: Any, like: str | Like | None, via: str | None) -> Any:
     return client
 
 
+class _StarletteTransport:
+    """Ours for HTTP, Starlette's own for websockets."""
+
+    def __init__(self, ours: Transport, theirs: Any) -> None:
+        self._ours, self._theirs = ours, theirs
+
+    def handle_request(self, request: Any) -> Any:
+        """One request; the response gets ``template`` and ``context`` as Starlette's own gives it."""
+        if request.url.scheme in ("ws", "wss"):
+            return self._theirs.handle_request(request)
+        response = self._ours.handle_request(request)
+        for name, value in response.extensions["streamproof"].info.items():
+            setattr(response, name, value)
+        return response
+
+    def close(self) -> None:
+        """End what still runs."""
+        self._ours.close()
+        self._theirs.close()
+
+
 def _starlette(client: Any, like: str | Like | None, via: str | None) -> Any:
     from .transports import Transport
 
-    inner = client._transport
-    client._transport = Transport(
-        client.app,
-        like=like,
+    theirs = client._transport
+    ours = Transport(
+        theirs.app,
+        like=like or "starlette-testclient",
         via=via,
-        raise_app_exceptions=getattr(inner, "raise_server_exceptions", True),
-        client=getattr(inner, "client", ("testclient", 50000)),
-        root_path=getattr(inner, "root_path", ""),
-        lifespan=False,
-        state=getattr(inner, "app_state", None),
+        raise_app_exceptions=theirs.raise_server_exceptions,
+        client=tuple(theirs.client),
+        root_path=theirs.root_path,
+        state=theirs.app_state,
     )
+    client._transport = _StarletteTransport(ours, theirs)
     return client

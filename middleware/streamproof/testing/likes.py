@@ -21,7 +21,8 @@ class Like:
     the reader left raises OSError, else it returns silently. ``cancels_after``: seconds until the app's task is
     cancelled, None for never. ``window``: bytes under way before a send waits, None for no backpressure.
     ``left_open``: a broken or unfinished body is not cut, the reader waits for ever. ``sends_head_body``: the body of
-    a HEAD response goes out. ``runs_on``: a WSGI app whose reader left is iterated to its end before its close().
+    a HEAD response goes out. ``runs_on``: a WSGI app whose reader left is iterated to its end before its
+    close(). ``hides_cuts``: a cut looks like the end to the reader.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Like:
     left_open: bool = False
     sends_head_body: bool = False
     runs_on: bool = False
+    hides_cuts: bool = False
     server: str | None = None
 
 
@@ -70,6 +72,8 @@ _ALL = (
     ),
     # No server yet: ASGI HTTP specification 2.4, "Disconnected Client - send exception"
     Like("spec", "asgi", spec_version="2.4", raises_when_gone=True, head_alone=False, extensions={}),
+    # No server either: what Starlette's TestClient tells apps (1.10, testclient.py), so that its users' tests go on
+    Like("starlette-testclient", "asgi", spec_version=None, extensions={"http.response.debug": {}}, hides_cuts=True),
     Like("gunicorn", "wsgi", server="gunicorn"),
     # waitress 3.0.2; outbuf_high_watermark is 16 MiB
     Like(
