@@ -131,6 +131,17 @@ def test_what_is_no_stream_passes_as_the_messages_it_is(name: str) -> None:
     assert all(one is other for one, other in zip(sent, made, strict=True))
 
 
+@pytest.mark.parametrize("headers", [EVENTS, TEXT], ids=["stream", "open"])
+def test_a_second_start_reaches_the_server_that_refuses_it(headers: Any) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        for _ in range(2):
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"x"})
+
+    sent = [one["type"] for one in serve(app, POLICY).sent]
+    assert sent == ["http.response.start"] * 2 + ["http.response.body"]
+
+
 def test_files_trailers_and_other_scopes_pass() -> None:
     async def pathsend(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": TEXT})

@@ -371,6 +371,17 @@ def test_the_head_leaves_first_only_when_asked() -> None:
 
 
 @BOTH
+def test_a_second_head_without_exc_info_is_refused_as_servers_do(policy: FlushPolicy) -> None:
+    def app(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", EVENTS)
+        start_response("200 OK", EVENTS)
+        return some()
+
+    with pytest.raises(AssertionError, match="second time"):
+        Call(app, policy)
+
+
+@BOTH
 def test_a_body_whose_head_the_server_refuses_is_closed(policy: FlushPolicy) -> None:
     closed = []
 

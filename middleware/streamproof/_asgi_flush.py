@@ -26,6 +26,9 @@ from .sansio.http import Headers, head_size
 from .sansio.machine import Cut, Data, End, Event, Events, Head
 from .sansio.trace import Request
 
+#: With these a response is none of ours: a body that is no stream, a file, or a second start (the server's to refuse).
+_FORWARDED = ("http.response.body", "http.response.pathsend", "http.response.zerocopysend", "http.response.start")
+
 
 def flushed(app: App, flushing: Flushing) -> App:
     """``app`` under ``flushing``'s policy."""
@@ -93,7 +96,7 @@ class _Response:
         if self._other:
             return await self._send(message)
         kind = message["type"]
-        if kind == "http.response.start":
+        if kind == "http.response.start" and self._start is None and self._machine is None:
             await self._begin(message)
         elif kind == "http.response.body" and self._machine is not None:
             await self._body(message)
@@ -101,7 +104,7 @@ class _Response:
             start, self._start = self._start, None
             await self._stream(start)
             await self._body(message)
-        elif kind in ("http.response.body", "http.response.pathsend", "http.response.zerocopysend"):
+        elif kind in _FORWARDED:
             await self._untouched()
             await self._send(message)
         else:

@@ -119,6 +119,11 @@ class _Response:
                 if exc_info is None:
                     return self._server_start(status, headers)
                 return self._server_start(status, headers, exc_info)
+            if self._proposed is not None and exc_info is None:
+                raise AssertionError(
+                    "start_response() was called a second time without exc_info. Expected one call per response "
+                    "(PEP 3333). Does an error handler forget exc_info?"
+                )
         finally:
             exc_info = None  # PEP 3333: avoid a cycle through the traceback
         self._proposed = status, headers
