@@ -1,7 +1,6 @@
 """The documentation's recipes run as they are printed, and each fails on its joined twin with the message printed."""
 
 import re
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,6 @@ RECIPES = [
 
 #: How an app is joined where it is not handed to a client by name; Django's view is joined where it is written.
 TWINS = {3: "app.wsgi_app = joined(app.wsgi_app)\n"}
-IMPORTS = {4: ("fastapi", "fastapi.responses"), 6: ("starlette.applications", "anyio")}
 NEEDS = {3: ("flask",), 4: ("fastapi",), 5: ("django",), 6: ("starlette", "anyio")}
 
 
@@ -33,12 +31,10 @@ def alone(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run(pytester: pytest.Pytester, number: int, code: str) -> pytest.RunResult:
     need(*NEEDS.get(number, ()))
-    for name in IMPORTS.get(number, ()):  # before pytester takes stock: half-forgotten modules know two of everything
-        import_module(name)
     pytester.makepyfile(**{f"test_recipe_{number}": code})
-    # A process of its own: Django is configured once a process.
+    # A framework gets a process of its own: pytester forgets modules half, and Django is configured once a process.
     plugins = ("-p", "streamproof.pytest_plugin", "-p", "anyio.pytest_plugin")
-    if number == 5:
+    if number in NEEDS:
         return pytester.runpytest_subprocess(*plugins, timeout=60)
     return pytester.runpytest_inprocess(*plugins)
 
