@@ -27,6 +27,7 @@ from streamproof.sansio.stages.hold_back import HoldBack
 from streamproof.sansio.stages.inflate import Inflate
 from streamproof.sansio.stages.limits import Limits
 from streamproof.sansio.stages.page import Page
+from streamproof.sansio.stages.reads import Reads
 from streamproof.sansio.stages.reframe import Reframe
 from streamproof.sansio.stages.size_limit import SizeLimit
 from streamproof.sansio.stages.slz import Slz
@@ -122,11 +123,15 @@ VARIANTS: list[tuple[StageSettings, int | None]] = [
     (Abort(linger=1.0, linger_after=("length_fin",)), 0),
     (Blocks(4096, 4096, 3, 4), 4096),
     (Blocks(8192), 8192),
+    (Blocks(4096, 4096, 3, 4, busy=8192), 4096),
     (Blocks(16384, 16384, 5, 7, on_reset="deliver"), 16384),
     (Coalesce(1448, 0.2), 1448),
     (Coalesce(32741, 0.2, grows=(47104, 65483)), 65483),
     (Compress(flush="sync", head_first=True), 0),
     (Compress(level=1, block=4096, shrink=True), None),
+    (Compress(level=1, block=4096, on_cut="flush"), None),
+    (Compress(flush="sync", head_first=True, opens=True), 0),
+    (Reads(4096), 0),
     (Compress(input_block=65535, lag=120, min_first=513, min_length=512), None),
     (Compress(segment=16384, head_first=True), None),
     (Compress(engine="slz", read=15296, head_first=True), None),
@@ -307,6 +312,20 @@ def test_blocks_lose_the_partly_filled_buffer_on_a_reset() -> None:
     events: list[Timed] = [(0.0, head("close")), (0.1, Data(b"x" * 50)), (0.2, Cut("rst"))]
     assert told(play(Blocks(128, 128), events)) == [(0.1, 200), (0.1, b"x" * 28), (0.2, "cut rst")]
     assert told(play(Blocks(128, 128, on_reset="deliver"), events))[2:] == [(0.2, b"x" * 22), (0.2, "cut rst")]
+
+
+def test_blocks_leave_two_by_two_and_all_nine_before_the_next_read() -> None:
+    """nginx reads until its nine buffers are full, writes them two by two, and begins again."""
+    head_of_100 = head("close", 100)
+    out = told(play(Blocks(128, 128, 3, 4, busy=256), [(0.0, head_of_100), (0.1, Data(b"x" * 1500)), (0.2, End())]))
+    sizes = [len(event) for at, event in out if at == 0.1 and isinstance(event, bytes)]
+    assert sizes == [28 + 128, 256, 256, 256, 128, 256, 128]
+
+
+def test_reads_are_of_one_buffer_with_the_head_in_the_first() -> None:
+    joined: list[Timed] = [(0.0, head("close", 100)), (0.0, Data(b"x" * 300)), (0.1, Data(b"y" * 200)), (0.2, End())]
+    sizes = [len(event) for _, event in told(play(Reads(128), joined)) if isinstance(event, bytes)]
+    assert sizes == [28, 128, 128, 16, 128, 72]
 
 
 def test_blocks_refuse_a_head_that_does_not_fit() -> None:

@@ -13,6 +13,7 @@ from .profiles import Via, resolve
 from .sansio.delivery import Burst, compare
 from .sansio.hop import Chain, Rule
 from .sansio.http import tokens
+from .sansio.machine import Stage
 from .sansio.stages.limits import Limits
 from .sansio.trace import Trace
 from .sansio.verdict import Verdict, judge_delivery, judge_production
@@ -40,26 +41,33 @@ class _Holders:
 
     def __init__(self) -> None:
         self._since = 0.0
-        self._held: list[int] = []
-        self._sums: list[float] = []
-        self._rules: list[tuple[str, Rule]] = []
+        self._seen: dict[Stage, _Holder] = {}
 
     def __call__(self, chain: Chain, now: float) -> None:
-        stages = [(hop.plan.name, rule, stage) for hop in chain.hops for rule, stage in hop.stages]
-        if len(stages) != len(self._rules):
-            self._rules = [(name, rule) for name, rule, _ in stages]
-            self._sums = [0.0] * len(stages)
-            self._held = [0] * len(stages)
-        for index, (_, _, stage) in enumerate(stages):
-            self._sums[index] += self._held[index] * (now - self._since)
-            self._held[index] = stage.held
+        for holder in self._seen.values():
+            holder.byte_seconds += holder.held * (now - self._since)
+            holder.held = 0
+        for hop in chain.hops:
+            for rule, stage in hop.stages:
+                if stage not in self._seen:
+                    self._seen[stage] = _Holder(hop.plan.name, rule)
+                self._seen[stage].held = stage.held
         self._since = now
 
     def worst(self) -> tuple[str, Rule] | None:
         """The hop and the rule of it that held most, None when nothing was held for any time."""
-        if not self._sums or max(self._sums) <= 0.0:
-            return None
-        return self._rules[self._sums.index(max(self._sums))]
+        most = max(self._seen.values(), key=lambda holder: holder.byte_seconds, default=None)
+        return None if most is None or most.byte_seconds <= 0.0 else (most.hop, most.rule)
+
+
+@dataclass(slots=True)
+class _Holder:
+    """One stage of a hop: what it holds now, and bytes held times seconds so far."""
+
+    hop: str
+    rule: Rule
+    held: int = 0
+    byte_seconds: float = 0.0
 
 
 def diagnose(trace: Trace, via: str | Via | None, *, measured: Trace | None = None) -> Diagnosis:

@@ -55,9 +55,12 @@ def _rule(entry: Mapping[str, Any], values: Mapping[str, Value], profile: str, p
     if use not in STAGES:
         raise ValueError(f"stage {use!r} is not one of {', '.join(STAGES)}")
     kind: Any = STAGES[use]
-    known = {item.name for item in fields(kind)}
+    known = {item.name: item.type for item in fields(kind)}
     given = {key: _frozen(fill(value, values)) for key, value in entry.items() if key not in _WORDS}
-    if unknown := sorted(set(given) - known):
+    for key, value in given.items():
+        if known.get(key) == "bool" and value in ("on", "off"):  # as many products write it
+            given[key] = value == "on"
+    if unknown := sorted(given.keys() - known.keys()):
         raise ValueError(f"stage {use!r} has no setting {unknown[0]!r}, only {', '.join(sorted(known))}")
     if "name" in known:
         given.setdefault("name", profile)

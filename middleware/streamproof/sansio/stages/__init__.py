@@ -18,6 +18,7 @@ from .headers import HeaderRules
 from .hold_back import HoldBack
 from .inflate import Inflate
 from .limits import Limits
+from .reads import Reads
 from .reframe import Reframe
 from .size_limit import SizeLimit
 from .throttle import Throttle
@@ -36,6 +37,7 @@ STAGES: dict[str, type[StageSettings]] = {
     "hold_back": HoldBack,
     "inflate": Inflate,
     "limits": Limits,
+    "reads": Reads,
     "reframe": Reframe,
     "size_limit": SizeLimit,
     "throttle": Throttle,

@@ -17,6 +17,7 @@ ngx_http_parse_chunked(), src/http/modules/ngx_http_proxy_module.c ngx_http_prox
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..http import content_length
@@ -31,7 +32,8 @@ class Blocks:
 
     ``between`` and ``inside`` are bytes, as in the rule above; None for both: chunked bodies wait for full buffers
     too. ``on_reset`` is what happens to a partly filled buffer when the upstream resets: ``discard`` or ``deliver``.
-    A head that does not fit into ``first`` is answered with ``status``.
+    A head that does not fit into ``first`` is answered with ``status``. ``count`` is how many buffers there are beside
+    the first, and ``busy`` bytes of them at most leave in one write (0: all that are full), which the next hop sees.
     """
 
     size: int
@@ -39,6 +41,8 @@ class Blocks:
     between: int | None = None
     inside: int | None = None
     on_reset: str = "discard"
+    count: int = 8
+    busy: int = 0
     status: int = 502
     pages: tuple[Page, ...] = ()
 
@@ -55,6 +59,9 @@ class _Blocks(Stage):
         self._head: Head | None = None
         self._over = False
         self._pieces: list[bytes | memoryview] = []
+        self._bytes = 0  # body bytes in them
+        self._left = 0  # body bytes that have left
+        self._length = 0
         self._fill = 0  # wire bytes in the open buffer
         self._room = settings.size
         self._shortest: float = math.inf
@@ -62,7 +69,7 @@ class _Blocks(Stage):
 
     @property
     def held(self) -> int:
-        return sum(map(len, self._pieces))
+        return self._bytes
 
     def receive(self, event: Event, now: float) -> Events:
         return () if self._over else super().receive(event, now)
@@ -77,64 +84,81 @@ class _Blocks(Stage):
         if event.framing == "chunked":
             self._shortest = self._between
         elif event.framing == "length":
-            self._shortest = self._missing = content_length(event.headers) or 0
+            self._shortest = self._missing = self._length = content_length(event.headers) or 0
         return ()
 
     def data(self, event: Data, now: float) -> Events:
         data, lead, tail, rest = event
-        fill = self._fill + lead + len(data) + tail
+        before, fill = self._bytes, self._fill + lead + len(data) + tail
         self._pieces.append(data)
-        full: tuple[int, int] | None = None
+        self._bytes = before + len(data)
+        ends: Sequence[int] = ()
         if fill >= self._room:
-            fill, full = self._close_buffers(event, fill)
+            ends, fill = self._close_buffers(event, before, fill)
         self._fill = fill
         if fill and fill >= self._shortest:
             self._fill, self._room = 0, self._settings.size
-            self._parsed(rest, at_end=True, size=len(data))
-            return self._release(len(self._pieces), 0)
-        return () if full is None else self._release(*full)
+            self._parsed(rest, at_end=True, seen=self._bytes)
+            return self._release((*ends, self._bytes))
+        return self._release(ends) if ends else ()
 
-    def _close_buffers(self, event: Data, fill: int) -> tuple[int, tuple[int, int]]:
-        """This event fills at least one buffer: the fill of the open one, and what lies in the full ones.
-
-        What lies in them is counted as whole pieces, and bytes of the piece after those.
-        """
+    def _close_buffers(self, event: Data, before: int, fill: int) -> tuple[list[int], int]:
+        """This event fills at least one buffer: where in the held bytes each full one ends, and the open one's fill."""
         data, lead, tail, rest = event
-        left = (fill - self._room) % self._settings.size
-        self._room = self._settings.size
-        closed_at = lead + len(data) + tail - left  # offset in this event where the last full buffer ends
-        inside = min(max(closed_at - lead, 0), len(data))
-        self._parsed(len(data) - inside + rest, at_end=left == 0, size=inside)
-        return left, (len(self._pieces) - 1, inside)
+        size, first = self._settings.size, self._room - self._fill  # wire offset in this event where the first one ends
+        count, left = divmod(fill - self._room, size)
+        self._room = size
+        offsets = (first + index * size - lead for index in range(count + 1))
+        ends = [before + min(max(offset, 0), len(data)) for offset in offsets]
+        missing = self._bytes - ends[-1] + rest
+        self._parsed(missing, at_end=left == 0, seen=ends[-1])
+        return ends, left
 
-    def _parsed(self, rest: int, *, at_end: bool, size: int) -> None:
-        """The parser has seen a buffer that left: what is the shortest rest now?"""
+    def _parsed(self, rest: int, *, at_end: bool, seen: int) -> None:
+        """The parser has seen a buffer that left: what is the shortest rest now?
+
+        ``seen`` counts held bytes up to its end, from the ones that left at the same moment on.
+        """
         if self._missing is not None:
-            self._shortest = self._missing = max(self._missing - self._unparsed(size), 0)
+            self._shortest = self._missing = max(self._length - self._left - seen, 0)
         elif self._shortest != math.inf:
             self._shortest = self._between if at_end and not rest else rest + self._inside
 
-    def _unparsed(self, size: int) -> int:
-        return sum(map(len, self._pieces[:-1])) + size
-
-    def _release(self, count: int, cut: int) -> Events:
-        pieces = self._pieces[:count]
-        rest = self._pieces[count:]
-        if cut:
-            pieces.append(rest[0][:cut])
-            rest[0] = rest[0][cut:]
-        self._pieces = [piece for piece in rest if len(piece)]
-        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    def _release(self, ends: Sequence[int]) -> Events:
+        """Let the held bytes up to the last of ``ends`` go, as many buffers in one write as the settings say."""
+        held = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        upto = ends[-1] if ends else 0
+        self._left += upto
+        self._bytes -= upto
+        self._pieces = [held[upto:]] if self._bytes else []
         out: list[Event] = [] if self._head is None else [self._head]
         self._head = None
-        if len(data):
-            out.append(Data(data))
+        start = 0
+        for end in self._writes(ends):
+            if end > start:
+                out.append(Data(held[start:end]))
+            start = end
         return out
 
+    def _writes(self, ends: Sequence[int]) -> Sequence[int]:
+        """Which of ``ends`` end a write: after ``busy`` bytes of buffers, and after all the buffers there are."""
+        settings = self._settings
+        if not settings.busy or len(ends) < 2:
+            return ends[-1:]
+        together, cycle = max(settings.busy // settings.size, 1), settings.count + 1
+        writes: list[int] = []
+        for start in range(0, len(ends), cycle):
+            buffers = ends[start : start + cycle]
+            done = self._missing == 0 and start + cycle >= len(ends)  # a complete response leaves in one
+            writes += [] if done else buffers[together - 1 :: together]
+            if not writes or writes[-1] != buffers[-1]:
+                writes.append(buffers[-1])
+        return writes
+
     def end(self, event: End, now: float) -> Events:
-        return [*self._release(len(self._pieces), 0), event]
+        return [*self._release((self._bytes,)), event]
 
     def cut(self, event: Cut, now: float) -> Events:
         if event.discard or (event.how == "rst" and self._settings.on_reset == "discard"):
-            self._pieces = []
-        return [*self._release(len(self._pieces), 0), event]
+            self._pieces, self._bytes = [], 0
+        return [*self._release((self._bytes,)), event]

@@ -36,7 +36,8 @@ class Compress:
 
     ``head_first``: the head does not wait for the first output. ``vary``: a compressed response says Vary:
     Accept-Encoding; ``vary_always``: each response of a listed type does. ``adds``: further fields. ``lower``: names in
-    lower case. ``etag``: what becomes of a strong one: ``weak``, ``keep``, ``drop``, or ``suffix`` (-gzip inside).
+    lower case. ``opens``: with the head, the coding's own header is flushed too. ``on_cut``: ``flush`` lets what the
+    compressor has taken in go when the response is cut, ``drop`` loses it. ``etag``: what becomes of a strong one: ``weak``, ``keep``, ``drop``, or ``suffix`` (-gzip inside).
     """
 
     engine: str = "zlib"
@@ -62,6 +63,8 @@ class Compress:
     vary: bool = False
     vary_always: bool = False
     head_first: bool = False
+    opens: bool = False
+    on_cut: str = "drop"
     lower: bool = False
     adds: Headers = ()
     etag: str = "weak"
@@ -159,7 +162,7 @@ class _Compress(Stage):
         self._packer = self._settings.packer(content_length(event.headers))
         head = self._settings.compressed(event, self._request.http_version == "1.0")
         if self._settings.head_first:
-            return (head,)
+            return (head, Data(self._packer.feed(b""))) if self._settings.opens else (head,)
         self._head = head
         return ()
 
@@ -194,5 +197,8 @@ class _Compress(Stage):
         return [*(self._waiting() if packer is None else self._leave(packer.finish())), event]
 
     def cut(self, event: Cut, now: float) -> Events:
-        self._packer, self._in = None, 0
-        return [*self._waiting(), event]
+        packer, self._packer, self._in = self._packer, None, 0
+        out: Events = ()
+        if self._settings.on_cut == "flush" and isinstance(packer, Flushed | Unflushed):
+            out = self._leave(packer.flush())
+        return [*out, *self._waiting(), event]

@@ -40,6 +40,10 @@ class Flushed:
     def feed(self, data: bytes | memoryview) -> bytes:
         return self._deflate.compress(data) + self._deflate.flush(zlib.Z_SYNC_FLUSH)
 
+    def flush(self) -> bytes:
+        """Return all that the bytes taken in so far make, the body being incomplete."""
+        return self._deflate.flush(zlib.Z_SYNC_FLUSH)
+
     def finish(self) -> bytes:
         return self._deflate.flush(zlib.Z_FINISH)
 
@@ -59,6 +63,11 @@ class Unflushed:
         out = bytes(self._out[:count])
         del self._out[:count]
         return out
+
+    def flush(self) -> bytes:
+        """Return all that the bytes taken in so far make, the body being incomplete."""
+        self._out += self._deflate.flush(zlib.Z_SYNC_FLUSH)
+        return self._take(len(self._out))
 
     def finish(self) -> bytes:
         return bytes(self._out) + self._deflate.flush(zlib.Z_FINISH)
