@@ -96,3 +96,35 @@ def test_asgi(drawn: list[tuple[int, int, int]]) -> None:
         with pytest.raises(StopIteration):
             coroutine.send(None)
     same(told[0], [*drawn, (0, 0, 0)])  # the last message is empty
+
+
+def test_what_else_the_apps_iterable_has_can_be_seen_through_the_recorded_one() -> None:
+    class Response:
+        status_code = 200
+
+        def __iter__(self) -> Iterator[bytes]:
+            yield b"body"
+
+        def __bytes__(self) -> bytes:
+            return b"all of it"
+
+    body: Any = wrap(lambda environ, start_response: Response(), on_trace=print)({}, lambda *head: None)
+    assert (body.status_code, bytes(body)) == (200, b"all of it")
+    assert not hasattr(body, "__len__")
+    with pytest.raises(AttributeError):
+        body.missing  # noqa: B018
+
+
+def test_a_query_string_that_is_text_is_taken_as_it_is() -> None:
+    told = list[Trace]()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def server(message: Any) -> None: ...
+
+    scope = {"type": "http", "method": "GET", "path": "/é", "query_string": "name=Andrew"}
+    with pytest.raises(StopIteration):
+        wrap(app, on_trace=told.append)(scope, None, server).send(None)
+    assert told[0].request.target == "/%C3%A9?name=Andrew"

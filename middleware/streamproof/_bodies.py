@@ -61,6 +61,13 @@ class RecordedBody(ClosingIterator):
     def __next__(self) -> bytes:
         return next(iter(self))
 
+    def __getattr__(self, name: str) -> Any:
+        """Whatever else the app's iterable has: Django's is its response, and tests look at it."""
+        return getattr(self.__dict__.get("_iterable"), name)
+
+    def __bytes__(self) -> bytes:
+        return bytes(self._iterable if self._iterable is not None else b"")  # type: ignore[arg-type]
+
     def close(self) -> None:
         """Close the app's iterable, once, and tell the trace."""
         iterable, self._iterable = self._iterable, None

@@ -303,9 +303,9 @@ def _fields(scope: Scope) -> tuple[tuple[str, str], ...]:
 def _target(scope: Scope) -> str:
     path = scope.get("raw_path")
     if path is None:
-        path = quote(scope.get("path", "/"), "/:;=@!$&'()*+,~").encode()
-    query = scope.get("query_string", b"")
-    return _text(path + b"?" + query if query else path)
+        path = quote(scope.get("path", "/"), "/:;=@!$&'()*+,~")
+    query = scope.get("query_string", b"")  # bytes, says the specification; tests also say text
+    return f"{_text(path)}?{_text(query)}" if query else _text(path)
 
 
 def _version_and_fields(scope: Scope) -> tuple[str, Headers]:
