@@ -470,24 +470,31 @@ def test_the_entry_point_loads_it_and_a_run_that_uses_nothing_imports_nothing(
 
 
 @pytest.mark.servers
-def test_a_live_server_serves_in_a_process_of_its_own(pytester: pytest.Pytester) -> None:
-    need("gunicorn")
-    result = run(
-        pytester,
-        """
-        import os
+def test_live_servers_serve_in_processes_of_their_own_under_xdist_too(pytester: pytest.Pytester) -> None:
+    need("gunicorn", "uvicorn", "xdist")
+    pytester.makepyfile(quick=dedent(APP).replace("time.sleep(1)", "pass"))
+    test = """
         import httpx
-        from streams import app
+        from quick import app
 
-        def test_it(live_server, session_live_server):
+        async def other(scope, receive, send):
+            if scope["type"] != "http":
+                raise NotImplementedError
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"other"})
+
+        def test_gunicorn(live_server):
             server = live_server(app, server="gunicorn")
             assert httpx.get(server.url).text.count("chunk") == 3
             assert live_server(app, server="gunicorn") is server
             trace = server.traces.get()
             assert trace.outcome == "complete" and trace.figures.chunks == 3
-        """.replace("time.sleep(1)", "time.sleep(0)"),
-    )
-    result.assert_outcomes(passed=1)
+
+        def test_uvicorn(session_live_server):
+            server = session_live_server(other, server="uvicorn", via="passthrough")
+            assert httpx.get(server.url).text == "other"
+    """
+    run(pytester, test, "-n2", beside=("xdist",)).assert_outcomes(passed=2)
 
 
 def test_an_app_without_a_name_cannot_be_served(pytester: pytest.Pytester) -> None:

@@ -122,6 +122,20 @@ def test_a_reader_may_leave_an_endless_stream_and_the_app_is_told(library: Any, 
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_the_trace_of_a_reader_who_left_has_what_was_made_and_says_what_was_taken(
+    library: Any, kind: Any, clock: SteppedClock
+) -> None:
+    with library.Client(transport=Transport(kind(chunks=None))) as client, client.stream("GET", URL) as response:
+        arrivals = response.iter_raw()
+        assert [next(arrivals), next(arrivals)] == CHUNKS[:2]
+        response.close()
+    trace = response.trace
+    assert [(chunk.at, chunk.accepted_at) for chunk in trace.chunks] == [(0.0, 0.0), (1.0, None)]
+    assert (trace.outcome, trace.end.at, trace.end.reason) == ("client_gone", 1.0, "the reader left")
+    assert trace.delivery.figures.chunks == 2
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_what_the_app_raises_comes_out_where_the_reader_reads(library: Any, kind: Any, clock: SteppedClock) -> None:
     got = []
     with (
@@ -324,6 +338,33 @@ def test_a_hop_between_app_and_reader_holds_what_it_holds_and_is_named(library: 
             pytest.raises(Held, match=r"chunk 2 before the reader held chunk 1\. gae-standard held it\."),
         ):
             assert_streams(response)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_hops_time_limits_pass_in_virtual_time_and_the_app_is_told(
+    library: Any, kind: Any, clock: SteppedClock
+) -> None:
+    app = kind(chunks=None, seconds=100.0)
+    with library.Client(transport=Transport(app, via="heroku")) as client, client.stream("GET", URL) as response:
+        with pytest.raises(library.RemoteProtocolError, match="The response was cut by heroku"):
+            list(response.iter_raw())
+        response.close()
+        assert app.events[-1] == "closed"
+    assert response.trace.outcome == "client_gone"
+    assert response.trace.delivery.outcome == "cut"
+    assert response.trace.delivery.end.at == pytest.approx(55.0)
+
+
+def test_a_timed_hop_works_under_both_async_libraries(library: Any, run: Any) -> None:
+    async def main() -> None:
+        transport = Transport(ASGIStream(chunks=None, seconds=100.0), via="heroku")
+        async with library.AsyncClient(transport=transport) as client, client.stream("GET", URL) as response:
+            with pytest.raises(library.RemoteProtocolError, match="The response was cut by heroku"):
+                async for _ in response.aiter_raw():
+                    pass
+        assert response.trace.delivery.end.at == pytest.approx(55.0)
+
+    run(main)
 
 
 def test_a_hop_that_holds_nothing_is_passed(library: Any, clock: SteppedClock) -> None:

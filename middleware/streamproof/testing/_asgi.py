@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from ..sansio.machine import Cut, End, Head
 from ..sansio.trace import Outcome, Request
 from . import _loops
 from ._ends import AppFault, BrokenResponse, OpenForEver
 from ._line import Line
-from ._wsgi import header_pairs
+from ._requests import header_pairs, scope_of
 from .ledger import Watch, current
 from .likes import Like
 
@@ -123,12 +122,14 @@ class ASGIExchange:
                 raise error
             return
         self._gone = True
-        self.line.finish(Outcome.CLIENT_GONE, self._loop.now(), "the reader left")
         self._bell.ring()
-        for _ in range(TURNS):
-            if self.app_done:
-                return
-            await self._loop.turn()
+        try:
+            for _ in range(TURNS):
+                if self.app_done:
+                    return
+                await self._loop.turn()
+        finally:
+            self.line.finish(Outcome.CLIENT_GONE, self._loop.now(), "the reader left")
         if self.line.like.cancels_after is not None:
             await self.cancel()
 
@@ -186,7 +187,7 @@ class ASGIExchange:
         if self._error is not None and self._raises:
             error, self._error = self._error, None
             return error
-        return BrokenResponse(f"{fact}. Expected a complete one. Did the app raise? {self._error!r}")
+        return BrokenResponse(self.line.why_broken(fact, self._error))
 
     async def _run(self) -> None:
         try:
@@ -213,10 +214,10 @@ class ASGIExchange:
                     f"The app returned {words}. Expected a last body event (more_body False). Did it return too early?"
                 )
             )
-        if self._gone:
-            self._error = None  # nobody is there whom it could reach; servers log it
-        else:
-            self._error = error
+        if self._gone:  # what it raised reaches nobody any more; servers log it
+            line.finish(Outcome.CLIENT_GONE, now, "the reader left")
+            return
+        self._error = error
         if self._complete:
             line.finish(Outcome.COMPLETE, now)
             return
@@ -289,30 +290,3 @@ class ASGIExchange:
         if self._window == 0:
             return not waiting and self._asking
         return waiting + self._in_hand <= self._window
-
-
-def scope_of(
-    request: Request, like: Like, *, client: tuple[str, int], root_path: str = "", scheme: str = "http"
-) -> dict[str, Any]:
-    """The scope of ``request``, with the keys that the server ``like`` sets (ASGI HTTP specification)."""
-    parts = urlsplit(request.target)
-    asgi = {"version": "3.0"} if like.spec_version is None else {"version": "3.0", "spec_version": like.spec_version}
-    host = next((value for name, value in request.headers if name.lower() == "host"), "testserver")
-    name, _, port = host.partition(":")
-    scope: dict[str, Any] = {
-        "type": "http",
-        "asgi": asgi,
-        "http_version": request.http_version,
-        "method": request.method,
-        "scheme": scheme,
-        "path": unquote(parts.path),
-        "raw_path": parts.path.encode("ascii"),
-        "query_string": parts.query.encode("ascii"),
-        "root_path": root_path,
-        "headers": [(key.lower().encode("latin-1"), value.encode("latin-1")) for key, value in request.headers],
-        "client": client,
-        "server": (name, int(port) if port.isdigit() else 443 if scheme == "https" else 80),
-    }
-    if like.extensions is not None:
-        scope["extensions"] = {key: dict(value) for key, value in like.extensions.items()}
-    return scope

@@ -9,7 +9,6 @@ from typing import Any
 from ..sansio.trace import Request
 from . import _contract_wsgi as wsgi
 from ._asgi import ASGIExchange
-from ._ends import BrokenResponse
 from ._own_loop import OwnLoop
 from .likes import like_of
 
@@ -65,36 +64,19 @@ class Probe:
 
 def of_middleware(make: Make) -> Iterator[Situation]:
     """What is asked of a middleware."""
-    yield "each chunk leaves before the next is made", _run(_streams, make)
-    yield "left before the head", _run(_left, make, 0)
-    yield "left in mid-stream", _run(_left_deaf, make)
-    yield "left in a silence", _run(_left, make, 1)
-    yield "read to the end", _run(_to_the_end, make)
-    yield "the app raises in mid-stream", _run(_raises, make)
-    yield "the server stops in mid-stream", _run(_stops, make)
-    yield "a send that raises OSError", _run(_os_error, make)
-    yield "HEAD", _run(_head, make)
-    yield "lifespan and websocket are passed on", _run(_other_scopes, make)
+    yield "each chunk leaves before the next is made", run(_streams, make)
+    yield "left before the head", run(_left, make, 0)
+    yield "left in mid-stream", run(_left_deaf, make)
+    yield "left in a silence", run(_left, make, 1)
+    yield "read to the end", run(_to_the_end, make)
+    yield "the app raises in mid-stream", run(_raises, make)
+    yield "the server stops in mid-stream", run(_stops, make)
+    yield "a send that raises OSError", run(_os_error, make)
+    yield "HEAD", run(_head, make)
+    yield "lifespan and websocket are passed on", run(_other_scopes, make)
 
 
-def of_bridge(make: Make) -> Iterator[Situation]:
-    """What is asked of a bridge from a WSGI app to an ASGI server."""
-    yield "each chunk leaves before the next is made", _run(_bridge_streams, make)
-    yield "left in mid-stream", _run(_bridge_ends, make, 1)
-    yield "read to the end", _run(_bridge_ends, make, MOST)
-    yield "the app raises in mid-stream", _run(_bridge_raises, make)
-
-
-def of_app(app: Any, target: str) -> Iterator[Situation]:
-    """What is seen of an app from outside."""
-    yield "left before the head", _run(_app_left, app, target, None)
-    yield "left in mid-stream", _run(_app_left, app, target, 1)
-    yield "read to the end", _run(_app_left, app, target, MOST)
-    yield "the server stops in mid-stream", _run(_app_stops, app, target)
-    yield "HEAD", _run(_app_left, app, target, 0, "HEAD")
-
-
-def _run(check: Callable[..., Coroutine[Any, Any, list[str]]], *arguments: Any) -> Callable[[], Faults]:
+def run(check: Callable[..., Coroutine[Any, Any, list[str]]], *arguments: Any) -> Callable[[], Faults]:
     async def main() -> list[str]:
         return await check(*arguments)
 
@@ -109,7 +91,7 @@ def _run(check: Callable[..., Coroutine[Any, Any, list[str]]], *arguments: Any) 
     return drive
 
 
-def _ask(
+def ask(
     app: Any, method: str = "GET", target: str = "/", like: str = "uvicorn", window: int | None = 0
 ) -> ASGIExchange:
     request = Request(method, target, "1.1", (("host", "testserver"),))
@@ -118,7 +100,7 @@ def _ask(
     return exchange
 
 
-async def _read(exchange: ASGIExchange, chunks: int) -> list[bytes]:
+async def read(exchange: ASGIExchange, chunks: int) -> list[bytes]:
     await exchange.head()
     got: list[bytes] = []
     while len(got) < chunks and (data := await exchange.read()) is not None:
@@ -130,7 +112,7 @@ async def _came(exchange: ASGIExchange, chunks: int) -> bool:
     """Do ``chunks`` come while the app waits after the last of them?"""
     try:
         async with asyncio.timeout(ENDS_WITHIN):
-            return len(await _read(exchange, chunks)) == chunks
+            return len(await read(exchange, chunks)) == chunks
     except TimeoutError:
         return False
 
@@ -138,14 +120,14 @@ async def _came(exchange: ASGIExchange, chunks: int) -> bool:
 _HELD = "nothing had left while the app waited after its first chunk"
 
 
-async def _end(exchange: ASGIExchange) -> None:
+async def end(exchange: ASGIExchange) -> None:
     await exchange.close()
     await exchange.cancel()
 
 
 async def _streams(make: Make) -> list[str]:
     probe, faults = Probe(), []
-    exchange = _ask(make(probe))
+    exchange = ask(make(probe))
     await exchange.head()
     got: list[bytes] = []
     most = 0
@@ -156,13 +138,13 @@ async def _streams(make: Make) -> list[str]:
         faults.append(f"the app made {most + 1} chunks before one left ({probe.made} became {len(got)})")
     if b"".join(got) != b"".join(b"chunk %d\n" % number for number in range(1, CHUNKS + 1)):
         faults.append(f"the bytes were changed: {b''.join(got)[:60]!r}")
-    await _end(exchange)
+    await end(exchange)
     return faults
 
 
 async def _left(make: Make, chunks: int) -> list[str]:
     probe = Probe(waits_after=chunks)
-    exchange = _ask(make(probe))
+    exchange = ask(make(probe))
     if chunks and not await _came(exchange, chunks):
         await exchange.cancel()
         return [_HELD]
@@ -186,8 +168,8 @@ async def _turns() -> None:
 async def _left_deaf(make: Make) -> list[str]:
     """An app that only sends must not be stopped by an exception that no server raises, nor wait for ever."""
     probe = Probe(deaf=True)
-    exchange = _ask(make(probe))
-    await _read(exchange, 1)
+    exchange = ask(make(probe))
+    await read(exchange, 1)
     await exchange.close()
     await exchange.until_done(ENDS_WITHIN)
     faults = []
@@ -199,17 +181,17 @@ async def _left_deaf(make: Make) -> list[str]:
 
 async def _to_the_end(make: Make) -> list[str]:
     probe = Probe()
-    exchange = _ask(make(probe))
-    await _read(exchange, MOST)
+    exchange = ask(make(probe))
+    await read(exchange, MOST)
     await exchange.close()
     return [] if probe.ended == "returned" else [f"the app did not return: {probe.ended or 'it waits'}"]
 
 
 async def _raises(make: Make) -> list[str]:
-    exchange = _ask(make(Probe(raises=True)))
+    exchange = ask(make(Probe(raises=True)))
     complete = False
     try:
-        await _read(exchange, MOST)
+        await read(exchange, MOST)
         complete = True
         await exchange.close()
     except Exception as error:
@@ -229,7 +211,7 @@ def _holds(error: BaseException, kind: type[BaseException]) -> bool:
 
 async def _stops(make: Make) -> list[str]:
     probe = Probe(waits_after=1)
-    exchange = _ask(make(probe))
+    exchange = ask(make(probe))
     came = await _came(exchange, 1)
     await exchange.cancel()
     if not came:
@@ -242,8 +224,8 @@ async def _stops(make: Make) -> list[str]:
 
 async def _os_error(make: Make) -> list[str]:
     probe = Probe(deaf=True)
-    exchange = _ask(make(probe), like="spec")
-    await _read(exchange, 1)
+    exchange = ask(make(probe), like="spec")
+    await read(exchange, 1)
     await exchange.close()
     await exchange.until_done(ENDS_WITHIN)
     await exchange.cancel()
@@ -254,8 +236,8 @@ async def _os_error(make: Make) -> list[str]:
 
 async def _head(make: Make) -> list[str]:
     probe = Probe()
-    exchange = _ask(make(probe), "HEAD")
-    await _read(exchange, MOST)
+    exchange = ask(make(probe), "HEAD")
+    await read(exchange, MOST)
     await exchange.close()
     return [] if probe.scopes == ["HEAD"] else [f"the app was asked for {probe.scopes}, not for HEAD"]
 
@@ -279,61 +261,3 @@ async def _other_scopes(make: Make) -> list[str]:
         if probe.scopes != [kind]:
             faults.append(f"the scope {kind!r} does not reach the app")
     return faults
-
-
-async def _bridge_streams(make: Make) -> list[str]:
-    probe = wsgi.Probe()
-    exchange = _ask(make(probe))
-    await exchange.head()
-    most = count = 0
-    while await exchange.read() is not None:
-        count += 1
-        most = max(most, probe.made - count)
-    await _end(exchange)
-    # The app has a thread of its own there, and may be one chunk ahead of what left.
-    return [f"the app made {most + 1} chunks before one left ({probe.made} became {count})"] if most > 1 else []
-
-
-async def _bridge_ends(make: Make, chunks: int) -> list[str]:
-    probe = wsgi.Probe()
-    exchange = _ask(make(probe))
-    await _read(exchange, chunks)
-    await exchange.close()
-    await exchange.until_done(ENDS_WITHIN)
-    faults = list(wsgi._closed_once(probe))
-    await exchange.cancel()
-    return faults
-
-
-async def _bridge_raises(make: Make) -> list[str]:
-    probe = wsgi.Probe(raises=wsgi.Dry("in mid-stream"))
-    exchange = _ask(make(probe))
-    faults = []
-    try:
-        await _read(exchange, MOST)
-        faults.append("what the app raised was swallowed: the response looks complete")
-    except wsgi.Dry:
-        pass
-    await _end(exchange)
-    return [*faults, *wsgi._closed_once(probe)]
-
-
-async def _app_left(app: Any, target: str, chunks: int | None, method: str = "GET") -> list[str]:
-    exchange = _ask(app, method, target)
-    try:
-        if chunks is not None:
-            await _read(exchange, chunks)
-        await exchange.close()
-    except BrokenResponse as error:
-        return [str(error)]
-    await exchange.until_done(ENDS_WITHIN)
-    faults = [] if exchange.app_done else ["told that its reader left (http.disconnect), it works on"]
-    await exchange.cancel()
-    return faults
-
-
-async def _app_stops(app: Any, target: str) -> list[str]:
-    exchange = _ask(app, "GET", target)
-    await _read(exchange, 1)
-    await exchange.cancel()
-    return [] if exchange.app_done else ["cancelled, it works on"]

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from ..sansio.trace import Request
-from ._wsgi import environ_of
+from ._requests import environ_of
 
 Faults = Iterator[str]
 Situation = tuple[str, Callable[[], Faults]]

@@ -76,6 +76,14 @@ class Line:
         worst = max(hops, key=lambda hop: hop.held, default=None)
         return worst.plan.name if worst is not None and worst.held else None
 
+    def why_broken(self, fact: str, error: BaseException | None) -> str:
+        """The sentence for a response that broke: who broke it, as far as it is known."""
+        end = self._got_end
+        if end is not None and end.by is not None:
+            because = f" ({end.reason})" if end.reason else ""
+            return f"{fact} by {end.by}{because}. Expected a complete one. Is a limit of that hop too short?"
+        return f"{fact}. Expected a complete one. Did the app raise? {error!r}"
+
     def head(self, status: int, headers: Headers, now: float) -> None:
         """The app named its head; it leaves at once or with the first bytes, as the server does it."""
         self._response = Response(status, headers, now - self.started)

@@ -6,18 +6,15 @@ PEP 3333 has it ("Specification Details"). Nothing runs while nobody reads.
 
 from __future__ import annotations
 
-import io
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
-from urllib.parse import unquote_to_bytes, urlsplit
 
-from ..sansio.http import Headers
 from ..sansio.machine import Cut, End, Head
 from ..sansio.trace import Outcome, Request
 from . import clocks
 from ._ends import AppFault, BrokenResponse
 from ._line import Line
+from ._requests import environ_of
 from .ledger import Watch, current
 from .likes import Like
 
@@ -114,7 +111,7 @@ class WSGIExchange:
     def _broken(self, fact: str) -> BaseException:
         if self._error is not None and self._raises:
             return self._error
-        return BrokenResponse(f"{fact}. Expected a complete one. Did the app raise? {self._error!r}")
+        return BrokenResponse(self.line.why_broken(fact, self._error))
 
     def _pull(self) -> None:
         line = self.line
@@ -206,41 +203,3 @@ class WSGIExchange:
         now = clocks.now()
         self.line.data(data, now)
         self.line.accepted(now, data, now)
-
-
-def environ_of(request: Request, body: bytes = b"") -> dict[str, Any]:
-    """The environ of ``request`` (PEP 3333, "environ Variables")."""
-    parts = urlsplit(request.target)
-    environ: dict[str, Any] = {
-        "REQUEST_METHOD": request.method,
-        "SCRIPT_NAME": "",
-        "PATH_INFO": unquote_to_bytes(parts.path).decode("latin-1"),
-        "QUERY_STRING": parts.query,
-        "SERVER_NAME": "testserver",
-        "SERVER_PORT": "80",
-        "SERVER_PROTOCOL": f"HTTP/{request.http_version}",
-        "REMOTE_ADDR": "127.0.0.1",
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": "http",
-        "wsgi.input": io.BytesIO(body),
-        "wsgi.errors": sys.stderr,
-        "wsgi.multithread": False,
-        "wsgi.multiprocess": False,
-        "wsgi.run_once": False,
-    }
-    merged: dict[str, str] = {}
-    for name, value in request.headers:
-        key = name.upper().replace("-", "_")
-        key = key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
-        merged[key] = f"{merged[key]},{value}" if key in merged else value
-    environ.update(merged)
-    if host := merged.get("HTTP_HOST"):
-        name, _, port = host.partition(":")
-        environ["SERVER_NAME"] = name
-        environ["SERVER_PORT"] = port or "80"
-    return environ
-
-
-def header_pairs(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
-    """Header fields as text."""
-    return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers)

@@ -93,17 +93,17 @@ def _safely(drive: Callable[[], Faults]) -> Faults:
 
 
 def _situations(subject: Any, inner: Kind | None, target: str) -> Iterator[Situation]:
-    from . import _contract_asgi, _contract_wsgi
+    from . import _contract_asgi, _contract_outside, _contract_wsgi
 
     if _role(subject) == "app":
-        situations = _contract_asgi.of_app if kind_of(subject) == "asgi" else _contract_wsgi.of_app
+        situations = _contract_outside.of_app if kind_of(subject) == "asgi" else _contract_wsgi.of_app
         yield from situations(subject, target)
         return
     outer = kind_of(subject(_contract_wsgi.Probe() if inner == "wsgi" else _contract_asgi.Probe()))
     if outer == "wsgi":
         yield from _contract_wsgi.of_middleware(subject)
     elif inner == "wsgi":
-        yield from _contract_asgi.of_bridge(subject)
+        yield from _contract_outside.of_bridge(subject)
     else:
         yield from _contract_asgi.of_middleware(subject)
 

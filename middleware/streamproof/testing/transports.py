@@ -7,23 +7,20 @@ which blocks the loop meanwhile, as virtual time needs it. Called by the fixture
 
 from __future__ import annotations
 
-import sys
-from collections.abc import AsyncIterator, Iterator
-from functools import cache, partial
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from ..sansio.machine import Head
 from ..sansio.trace import Request
 from . import _defaults
 from ._asgi import ASGIExchange
-from ._ends import BrokenResponse, OpenForEver
+from ._ends import BrokenResponse
 from ._lifespan import Lifespan
 from ._own_loop import OwnLoop
+from ._responses import AsyncBody, OwnLoopBody, SyncBody, in_words_of, library_of, response_of
 from ._wsgi import WSGIExchange
 from .kinds import kind_of, single
 from .likes import Like, like_of
-from .recorded import RecordedTrace, trace_of
 
 if TYPE_CHECKING:
     import httpx
@@ -114,21 +111,21 @@ class Transport(_Carrier):
 
     def handle_request(self, request: Any) -> Any:
         """One request of a sync client."""
-        library, body = _library(request), request.read()
+        library, body = library_of(request), request.read()
         if self.kind == "wsgi":
             exchange = self._wsgi(request, body)
-            with _in_words_of(library, request):
+            with in_words_of(library, request):
                 head = self._head_or_500(exchange)
-            return _response(library, head, exchange, _sync_stream(library)(_SyncBody(exchange, library, request)))
+            return response_of(library, head, exchange, SyncBody(exchange, library, request))
         own = self._own or OwnLoop()
         own.hold()
         try:
-            with _in_words_of(library, request):
+            with in_words_of(library, request):
                 asked, head = own.run(self._asgi(request, body))
         except BaseException:
             own.let_go()
             raise
-        return _response(library, head, asked, _sync_stream(library)(_OwnLoopBody(asked, library, request, own)))
+        return response_of(library, head, asked, OwnLoopBody(asked, library, request, own))
 
     # Async
 
@@ -152,15 +149,15 @@ class Transport(_Carrier):
 
     async def handle_async_request(self, request: Any) -> Any:
         """One request of an async client."""
-        library, body = _library(request), await request.aread()
+        library, body = library_of(request), await request.aread()
         exchange: ASGIExchange | WSGIExchange
-        with _in_words_of(library, request):
+        with in_words_of(library, request):
             if self.kind == "wsgi":
                 exchange = self._wsgi(request, body)
                 head = self._head_or_500(exchange)
             else:
                 exchange, head = await self._asgi(request, body)
-        return _response(library, head, exchange, _async_stream(library)(_AsyncBody(exchange, library, request)))
+        return response_of(library, head, exchange, AsyncBody(exchange, library, request))
 
     def _wsgi(self, request: httpx.Request, body: bytes) -> WSGIExchange:
         asked = _request(request)
@@ -228,148 +225,6 @@ def _installed() -> ModuleType:
     raise ModuleNotFoundError("Neither httpx2 nor httpx is installed. Expected one: pip install httpx2.")
 
 
-def _library(request: Any) -> ModuleType:
-    for kind in type(request).__mro__:
-        name = kind.__module__.partition(".")[0]
-        if name in ("httpx", "httpx2"):
-            return sys.modules[name]
-    raise TypeError(f"{request!r} is no request of httpx or httpx2. Expected one. Which client sends it?")
-
-
 def _request(request: httpx.Request) -> Request:
     headers = tuple((key.decode("latin-1"), value.decode("latin-1")) for key, value in request.headers.raw)
     return Request(request.method, request.url.raw_path.decode("ascii"), "1.1", headers)
-
-
-@cache
-def _response_class(library: ModuleType) -> Any:
-    class StreamedResponse(library.Response):  # type: ignore[misc,name-defined]
-        """A response with its ``trace``, ``exchange`` under ``streamproof``."""
-
-        @property
-        def trace(self) -> RecordedTrace:
-            """The recording; RuntimeError while the response runs."""
-            return trace_of(self)
-
-    StreamedResponse.__name__ = StreamedResponse.__qualname__ = "Response"
-    return StreamedResponse
-
-
-def _response(library: ModuleType, head: Head, exchange: Any, stream: Any) -> Any:
-    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in head.headers]
-    kind = _response_class(library)
-    return kind(head.status, headers=headers, stream=stream, extensions={"streamproof": exchange})
-
-
-@cache
-def _sync_stream(library: ModuleType) -> Any:
-    class Stream(library.SyncByteStream):  # type: ignore[misc,name-defined]
-        def __init__(self, body: _SyncBody) -> None:
-            self._body = body
-
-        def __iter__(self) -> Iterator[bytes]:
-            # Not the body itself: ``yield from`` would close it, and so the response, when a reader stops half-way.
-            return iter(partial(next, self._body, None), None)
-
-        def close(self) -> None:
-            self._body.close()
-
-    return Stream
-
-
-@cache
-def _async_stream(library: ModuleType) -> Any:
-    class Stream(library.AsyncByteStream):  # type: ignore[misc,name-defined]
-        def __init__(self, body: _AsyncBody) -> None:
-            self._body = body
-
-        def __aiter__(self) -> AsyncIterator[bytes]:
-            return self._body
-
-        async def aclose(self) -> None:
-            await self._body.aclose()
-
-    return Stream
-
-
-class _in_words_of:
-    """Our ends as the library's own errors, so that an app's tests need not know us."""
-
-    def __init__(self, library: ModuleType, request: Any) -> None:
-        self._library, self._request = library, request
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, BrokenResponse):
-            self._say("RemoteProtocolError", error)
-        if isinstance(error, OpenForEver):
-            self._say("ReadTimeout", error)
-
-    def _say(self, name: str, error: BaseException) -> NoReturn:
-        raise getattr(self._library, name)(str(error), request=self._request) from error
-
-
-class _SyncBody:
-    """The body as an iterator, and no generator: one that is left half-way has nothing to finalise."""
-
-    def __init__(self, exchange: Any, library: ModuleType, request: Any) -> None:
-        self._exchange, self._words = exchange, _in_words_of(library, request)
-        exchange.body_iterator = self
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        with self._words:
-            data = self._read()
-        if data is None:
-            raise StopIteration
-        return data
-
-    def _read(self) -> bytes | None:
-        return self._exchange.read()  # type: ignore[no-any-return]
-
-    def close(self) -> None:
-        self._exchange.close()
-
-
-class _OwnLoopBody(_SyncBody):
-    def __init__(self, exchange: ASGIExchange, library: ModuleType, request: Any, own: OwnLoop) -> None:
-        super().__init__(exchange, library, request)
-        self._own, self._closed = own, False
-
-    def _read(self) -> bytes | None:
-        return self._own.run(self._exchange.read())  # type: ignore[no-any-return]
-
-    def close(self) -> None:
-        if not self._closed:
-            self._closed = True
-            try:
-                self._own.run(self._exchange.close())
-            finally:
-                self._own.let_go()
-
-
-class _AsyncBody:
-    def __init__(self, exchange: Any, library: ModuleType, request: Any) -> None:
-        self._exchange, self._words = exchange, _in_words_of(library, request)
-        exchange.body_iterator = self
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
-        exchange = self._exchange
-        with self._words:
-            data: bytes | None = await exchange.read() if exchange.is_async else exchange.read()
-        if data is None:
-            raise StopAsyncIteration
-        return data
-
-    async def aclose(self) -> None:
-        if self._exchange.is_async:
-            await self._exchange.close()
-        else:
-            self._exchange.close()

@@ -1,0 +1,81 @@
+"""A request as an app is told of it: the environ of WSGI, the scope of ASGI.
+
+Knows which keys the specifications ask for and which a server sets. Does not send anything.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
+
+from ..sansio.http import Headers
+from ..sansio.trace import Request
+from .likes import Like
+
+
+def environ_of(request: Request, body: bytes = b"") -> dict[str, Any]:
+    """The environ of ``request`` (PEP 3333, "environ Variables")."""
+    parts = urlsplit(request.target)
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": request.method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": unquote_to_bytes(parts.path).decode("latin-1"),
+        "QUERY_STRING": parts.query,
+        "SERVER_NAME": "testserver",
+        "SERVER_PORT": "80",
+        "SERVER_PROTOCOL": f"HTTP/{request.http_version}",
+        "REMOTE_ADDR": "127.0.0.1",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.input": io.BytesIO(body),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": False,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+    }
+    merged: dict[str, str] = {}
+    for name, value in request.headers:
+        key = name.upper().replace("-", "_")
+        key = key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
+        merged[key] = f"{merged[key]},{value}" if key in merged else value
+    environ.update(merged)
+    if host := merged.get("HTTP_HOST"):
+        name, _, port = host.partition(":")
+        environ["SERVER_NAME"] = name
+        environ["SERVER_PORT"] = port or "80"
+    return environ
+
+
+def header_pairs(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """Header fields as text."""
+    return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers)
+
+
+def scope_of(
+    request: Request, like: Like, *, client: tuple[str, int], root_path: str = "", scheme: str = "http"
+) -> dict[str, Any]:
+    """The scope of ``request``, with the keys that the server ``like`` sets (ASGI HTTP specification)."""
+    parts = urlsplit(request.target)
+    asgi = {"version": "3.0"} if like.spec_version is None else {"version": "3.0", "spec_version": like.spec_version}
+    host = next((value for name, value in request.headers if name.lower() == "host"), "testserver")
+    name, _, port = host.partition(":")
+    scope: dict[str, Any] = {
+        "type": "http",
+        "asgi": asgi,
+        "http_version": request.http_version,
+        "method": request.method,
+        "scheme": scheme,
+        "path": unquote(parts.path),
+        "raw_path": parts.path.encode("ascii"),
+        "query_string": parts.query.encode("ascii"),
+        "root_path": root_path,
+        "headers": [(key.lower().encode("latin-1"), value.encode("latin-1")) for key, value in request.headers],
+        "client": client,
+        "server": (name, int(port) if port.isdigit() else 443 if scheme == "https" else 80),
+    }
+    if like.extensions is not None:
+        scope["extensions"] = {key: dict(value) for key, value in like.extensions.items()}
+    return scope

@@ -1,0 +1,164 @@
+"""Responses of httpx and httpx2 that read from an exchange, and our ends in the words of either library.
+
+Made from whichever library the request is of, so that neither is imported here. A body is an iterator and no generator:
+one that is left half-way has nothing to finalise.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Iterator
+from functools import cache, partial
+from types import ModuleType
+from typing import Any, NoReturn
+
+from ..sansio.machine import Head
+from ._asgi import ASGIExchange
+from ._ends import BrokenResponse, OpenForEver
+from ._own_loop import OwnLoop
+from .recorded import RecordedTrace, trace_of
+
+
+def library_of(request: Any) -> ModuleType:
+    """httpx or httpx2, whichever ``request`` is of."""
+    for kind in type(request).__mro__:
+        name = kind.__module__.partition(".")[0]
+        if name in ("httpx", "httpx2"):
+            return sys.modules[name]
+    raise TypeError(f"{request!r} is no request of httpx or httpx2. Expected one. Which client sends it?")
+
+
+@cache
+def _response_class(library: ModuleType) -> Any:
+    class StreamedResponse(library.Response):  # type: ignore[misc,name-defined]
+        """A response with its ``trace``, ``exchange`` under ``streamproof``."""
+
+        @property
+        def trace(self) -> RecordedTrace:
+            """The recording; RuntimeError while the response runs."""
+            return trace_of(self)
+
+    StreamedResponse.__name__ = StreamedResponse.__qualname__ = "Response"
+    return StreamedResponse
+
+
+def response_of(library: ModuleType, head: Head, exchange: Any, body: SyncBody | AsyncBody) -> Any:
+    """The library's response with ``body``, which has its trace."""
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in head.headers]
+    kind = _response_class(library)
+    stream = _async_stream(library)(body) if isinstance(body, AsyncBody) else _sync_stream(library)(body)
+    return kind(head.status, headers=headers, stream=stream, extensions={"streamproof": exchange})
+
+
+@cache
+def _sync_stream(library: ModuleType) -> Any:
+    class Stream(library.SyncByteStream):  # type: ignore[misc,name-defined]
+        def __init__(self, body: SyncBody) -> None:
+            self._body = body
+
+        def __iter__(self) -> Iterator[bytes]:
+            # Not the body itself: ``yield from`` would close it, and so the response, when a reader stops half-way.
+            return iter(partial(next, self._body, None), None)
+
+        def close(self) -> None:
+            self._body.close()
+
+    return Stream
+
+
+@cache
+def _async_stream(library: ModuleType) -> Any:
+    class Stream(library.AsyncByteStream):  # type: ignore[misc,name-defined]
+        def __init__(self, body: AsyncBody) -> None:
+            self._body = body
+
+        def __aiter__(self) -> AsyncIterator[bytes]:
+            return self._body
+
+        async def aclose(self) -> None:
+            await self._body.aclose()
+
+    return Stream
+
+
+class in_words_of:
+    """Our ends as the library's own errors, so that an app's tests need not know us."""
+
+    def __init__(self, library: ModuleType, request: Any) -> None:
+        self._library, self._request = library, request
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, BrokenResponse):
+            self._say("RemoteProtocolError", error)
+        if isinstance(error, OpenForEver):
+            self._say("ReadTimeout", error)
+
+    def _say(self, name: str, error: BaseException) -> NoReturn:
+        raise getattr(self._library, name)(str(error), request=self._request) from error
+
+
+class SyncBody:
+    """The body as an iterator, and no generator: one that is left half-way has nothing to finalise."""
+
+    def __init__(self, exchange: Any, library: ModuleType, request: Any) -> None:
+        self._exchange, self._words = exchange, in_words_of(library, request)
+        exchange.body_iterator = self
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        with self._words:
+            data = self._read()
+        if data is None:
+            raise StopIteration
+        return data
+
+    def _read(self) -> bytes | None:
+        return self._exchange.read()  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        self._exchange.close()
+
+
+class OwnLoopBody(SyncBody):
+    def __init__(self, exchange: ASGIExchange, library: ModuleType, request: Any, own: OwnLoop) -> None:
+        super().__init__(exchange, library, request)
+        self._own, self._closed = own, False
+
+    def _read(self) -> bytes | None:
+        return self._own.run(self._exchange.read())  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            try:
+                self._own.run(self._exchange.close())
+            finally:
+                self._own.let_go()
+
+
+class AsyncBody:
+    def __init__(self, exchange: Any, library: ModuleType, request: Any) -> None:
+        self._exchange, self._words = exchange, in_words_of(library, request)
+        exchange.body_iterator = self
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        exchange = self._exchange
+        with self._words:
+            data: bytes | None = await exchange.read() if exchange.is_async else exchange.read()
+        if data is None:
+            raise StopAsyncIteration
+        return data
+
+    async def aclose(self) -> None:
+        if self._exchange.is_async:
+            await self._exchange.close()
+        else:
+            self._exchange.close()
