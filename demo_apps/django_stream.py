@@ -41,9 +41,7 @@ def _view(
     return view
 
 
-def _urls(
-    stream: Callable[[query.Query], Chunks], search: Callable[[query.Query], Chunks]
-) -> tuple[Any, ...]:
+def _urls(stream: Callable[[query.Query], Chunks], search: Callable[[query.Query], Chunks]) -> tuple[Any, ...]:
     return (
         path("stream", _view("GET", "text/plain; charset=utf-8", stream)),
         path("search", _view("POST", "text/event-stream; charset=utf-8", search)),

@@ -52,8 +52,7 @@ def _bad_request(error: query.BadQueryError) -> Response:
 def index() -> str:
     """Links to everything here."""
     items = "\n".join(
-        f'<li><a href="{html.escape(link)}">{html.escape(link)}</a>: {text}</li>'
-        for link, text in LINKS.items()
+        f'<li><a href="{html.escape(link)}">{html.escape(link)}</a>: {text}</li>' for link, text in LINKS.items()
     )
     return f"<!doctype html>\n<title>Flask streams</title>\n<h1>Flask streams</h1>\n<ul>\n{items}\n</ul>\n"
 

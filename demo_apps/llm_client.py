@@ -74,9 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--url", default=URL, help="where to POST the prompt (default: %(default)s)")
     parser.add_argument("--prompt", default=PROMPT, help="what to ask (default: %(default)s)")
-    parser.add_argument(
-        "--timeout", type=float, default=60, help="longest silence in seconds (default: %(default)s)"
-    )
+    parser.add_argument("--timeout", type=float, default=60, help="longest silence in seconds (default: %(default)s)")
     # requests' own default, 512, waits for so many bytes of a body without chunked coding: it would hold.
     parser.add_argument(
         "--chunk-size", type=_size, default=1, help="bytes that iter_lines waits for (default: %(default)s)"

@@ -80,9 +80,7 @@ async def send_stream(send: Send, content_type: str, chunks: AsyncGenerator[str]
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def send_text(
-    send: Send, status: int, text: str, headers: list[tuple[bytes, bytes]] | None = None
-) -> None:
+async def send_text(send: Send, status: int, text: str, headers: list[tuple[bytes, bytes]] | None = None) -> None:
     """Send a whole short answer."""
     body = text.encode()
     fixed = [(b"content-type", PLAIN.encode()), (b"content-length", str(len(body)).encode())]

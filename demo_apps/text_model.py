@@ -117,9 +117,7 @@ class TextGenerationModel:
         return {token: weight / (1 + 4 * written[last, token]) for token, weight in weights.items()}
 
 
-def sample(
-    weights: Mapping[str, float], rng: random.Random, *, temperature: float, top_p: float, top_k: int
-) -> str:
+def sample(weights: Mapping[str, float], rng: random.Random, *, temperature: float, top_p: float, top_k: int) -> str:
     """Draw a token: the `top_k` heaviest, sharpened by `temperature`, cut at a share of `top_p`."""
     ranked = sorted(weights.items(), key=lambda item: (-item[1], item[0]))[:top_k]
     if temperature == 0:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 import streamproof
 
 ROOT = Path(streamproof.__file__).parent
@@ -71,8 +72,9 @@ ADAPTERS = {
     "_asgi_turns.py",
     "_bodies.py",
     "_budgets.py",
-    "_codings.py",
     "_endings.py",
+    "_whole.py",
+    "_codings.py",
     "_wrap.py",
     "_flushing.py",
     "_http1.py",

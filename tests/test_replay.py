@@ -6,9 +6,10 @@ import zlib
 from dataclasses import replace as with_changes
 
 import pytest
-import streamproof
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+import streamproof
 from streamproof import NeedsData, Trace, TraceError, replay
 from streamproof.profiles import catalogue, resolve
 from streamproof.sansio.delivery import bursts
@@ -147,9 +148,14 @@ def test_a_body_that_the_app_compressed_is_decoded_for_the_delivery() -> None:
     assert [chunk.data for chunk in delivery.chunks] == [b"hello ", b"world"]
 
 
+def unframed(*headers: tuple[str, str]) -> Trace:
+    """Ten tokens, framed as the server chooses for the hop that asks."""
+    return stream([(index * 0.5, b"x" * 16) for index in range(10)], end=5.0, headers=headers, framing=None)
+
+
 def test_each_hop_asks_the_one_before_it() -> None:
     """The outer hop speaks 1.0 to the inner one, which speaks 1.1 to the app: chunked there, blocks behind."""
-    trace = with_changes(tokens(), response=with_changes(tokens().response, framing=None))  # type: ignore[type-var]
+    trace = unframed()
     inner_first = "nginx:proxy_http_version=1.1+nginx:proxy_http_version=1.0"
     assert resolve(inner_first).start(trace.request, 0.0).request.http_version == "1.1"
     assert len(bursts(replay(trace, inner_first).chunks)) == 1
@@ -157,9 +163,7 @@ def test_each_hop_asks_the_one_before_it() -> None:
 
 
 def test_the_first_nginx_eats_the_header_that_the_second_would_need() -> None:
-    trace = with_changes(
-        tokens(), response=with_changes(tokens().response, framing=None, headers=(("X-Accel-Buffering", "no"),))
-    )  # type: ignore[type-var]
+    trace = unframed(("X-Accel-Buffering", "no"))
     assert len(bursts(replay(trace, "nginx").chunks)) == 10
     assert len(bursts(replay(trace, "nginx+nginx").chunks)) == 1
 

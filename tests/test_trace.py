@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from streamproof import Trace, TraceError
+from streamproof.sansio.http import Framing
 from streamproof.sansio.trace import Chunk, End, Outcome, Request, Response
 
 from .traces import stream, tokens
@@ -25,10 +27,10 @@ def traces(draw: st.DrawFn) -> Trace:
     for at in moments[1:-1]:
         data = draw(st.none() | st.binary(max_size=20))
         size = draw(st.integers(0, 1 << 40)) if data is None else len(data)
-        accepted = draw(st.none() | st.floats(0, 5).map(lambda wait, at=at: at + wait))
+        accepted = draw(st.none() | st.floats(at, at + 5))
         chunks.append(Chunk(at, size, accepted, data))
     size_of_head = draw(st.none() | st.integers(0, 9000))
-    framing = draw(st.sampled_from(["chunked", "close", "length", None]))
+    framing: Framing | None = draw(st.sampled_from(["chunked", "close", "length", None]))
     response = draw(
         st.none() | st.builds(Response, st.integers(100, 599), fields, st.just(moments[0]), st.just(size_of_head))
     )
@@ -63,8 +65,8 @@ GOOD = tokens(3).to_dict()
 
 def broken(path: str, value: Any) -> dict[str, Any]:
     """The good trace with the member at ``path`` (dots, indexes) replaced, or removed for ``...``."""
-    data = json.loads(json.dumps(GOOD))
-    place = data
+    data: dict[str, Any] = json.loads(json.dumps(GOOD))
+    place: Any = data
     *way, last = path.split(".")
     for step in way:
         place = place[int(step) if step.isdigit() else step]
@@ -115,7 +117,8 @@ HAND = "Was the file edited by hand?"
         (
             "chunks.2.at",
             0.1,
-            "trace.chunks[2].at is 0.1. Expected at least 0.5, the time of the chunk before it. Are times out of order?",
+            "trace.chunks[2].at is 0.1. Expected at least 0.5, the time of the chunk before it. "
+            "Are times out of order?",
         ),
         ("chunks.0.size", 1.5, f"trace.chunks[0].size is 1.5. Expected a number of bytes. {HAND}"),
         ("chunks.0.size", True, f"trace.chunks[0].size is true. Expected a number of bytes. {HAND}"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from streamproof import Budget, ConfigurationError, Trace, examine, locate, replay
 from streamproof.diagnose import diagnose
 from streamproof.sansio.delivery import bursts, compare, lags

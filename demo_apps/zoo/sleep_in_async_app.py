@@ -24,8 +24,6 @@ async def app(scope: Message, receive: Receive, send: Send) -> None:
     head = [(b"content-type", PLAIN.encode())]
     await send({"type": "http.response.start", "status": 200, "headers": head})
     for number in range(CHUNKS):
-        await send(
-            {"type": "http.response.body", "body": f"Data chunk {number}\n".encode(), "more_body": True}
-        )
+        await send({"type": "http.response.body", "body": f"Data chunk {number}\n".encode(), "more_body": True})
         time.sleep(delay)
     await send({"type": "http.response.body", "body": b"", "more_body": False})

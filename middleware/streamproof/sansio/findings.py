@@ -20,9 +20,9 @@ from .trace import Outcome, Trace
 class Budget:
     """What a stream may take; None for no limit. Durations in seconds.
 
-    ``first_byte``: until the first byte; ``max_silence``: the longest silence; ``max_backpressure``: the longest wait of
-    one chunk for downstream; ``min_bursts``: how many bursts must be told apart; ``max_hold``: the longest lag of a byte
-    (needs the production beside the delivery); ``closes_within``: from the last byte to the end.
+    ``first_byte``: until the first byte; ``max_silence``: the longest silence; ``max_backpressure``: the longest wait
+    of one chunk for downstream; ``min_bursts``: how many bursts must be told apart; ``max_hold``: the longest lag of a
+    byte (needs the production beside the delivery); ``closes_within``: from the last byte to the end.
     """
 
     first_byte: float | None = None
@@ -63,9 +63,9 @@ class Finding:
 def examine(trace: Trace, budget: Budget | None = None, *, production: Trace | None = None) -> list[Finding]:
     """The faults of ``trace``, in the order of their codes.
 
-    SP1xx are overrun budgets, SP2xx unclean ends, SP3xx heads that contradict the stream. ``production`` is the app's own
-    recording when ``trace`` is a delivery of it; without it ``max_hold`` cannot be told and is not examined. The head of
-    a delivery is the hops' and not the app's, so SP3xx are not looked for in one.
+    SP1xx are overrun budgets, SP2xx unclean ends, SP3xx heads that contradict the stream. ``production`` is the app's
+    own recording when ``trace`` is a delivery of it; without it ``max_hold`` cannot be told and is not examined. The
+    head of a delivery is the hops' and not the app's, so SP3xx are not looked for in one.
     """
     found = [*_over_budget(trace, budget or Budget(), production), *_ends(trace)]
     if production is None:
@@ -159,11 +159,11 @@ def _heads(trace: Trace) -> Iterator[Finding]:
             f"the response carries {', '.join(hop_by_hop)}",
             "Should that be left to the server (RFC 9110 section 7.6.1)?",
         )
-    if media_type(headers) == "text/event-stream" and "no-cache" not in tokens(headers, "cache-control"):
-        if "no-store" not in tokens(headers, "cache-control"):
-            yield Finding(
-                "SP303",
-                "cacheable-events",
-                "an event stream without Cache-Control: no-cache",
-                "May a cache in between keep it (HTML standard, server-sent events)?",
-            )
+    kept = {"no-cache", "no-store"}.isdisjoint(tokens(headers, "cache-control"))
+    if kept and media_type(headers) == "text/event-stream":
+        yield Finding(
+            "SP303",
+            "cacheable-events",
+            "an event stream without Cache-Control: no-cache",
+            "May a cache in between keep it (HTML standard, server-sent events)?",
+        )

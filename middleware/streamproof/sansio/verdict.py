@@ -58,7 +58,7 @@ def judge_production(trace: Trace) -> Verdict:
 def judge_delivery(
     production: Trace, delivery: Trace, *, rule: str | None = None, fix: str | None = None
 ) -> tuple[Verdict, Comparison]:
-    """The verdict on what the reader got of ``production``; ``rule`` and ``fix`` are the holder's, when one is known."""
+    """The verdict on what the reader got of ``production``; ``rule`` and ``fix`` are the holder's, where known."""
     seen = compare(production, delivery)
     word, sentence = _word(production, delivery, seen)
     healthy = word in ("streams", "late") or (word == "in blocks" and seen.worst_lag <= TOLERABLE)

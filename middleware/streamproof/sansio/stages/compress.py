@@ -37,7 +37,8 @@ class Compress:
     ``head_first``: the head does not wait for the first output. ``vary``: a compressed response says Vary:
     Accept-Encoding; ``vary_always``: each response of a listed type does. ``adds``: further fields. ``lower``: names in
     lower case. ``opens``: with the head, the coding's own header is flushed too. ``on_cut``: ``flush`` lets what the
-    compressor has taken in go when the response is cut, ``drop`` loses it. ``etag``: what becomes of a strong one: ``weak``, ``keep``, ``drop``, or ``suffix`` (-gzip inside).
+    compressor has taken in go when the response is cut, ``drop`` loses it. ``etag``: what becomes of a strong one:
+    ``weak``, ``keep``, ``drop``, or ``suffix`` (-gzip inside).
     """
 
     engine: str = "zlib"
