@@ -286,7 +286,9 @@ def _disconnected(receive: Receive) -> bool:
 
 
 def _text(value: bytes | str) -> str:
-    return bytes(value).decode("latin-1") if not isinstance(value, str) else value
+    if type(value) is bytes:
+        return value.decode("latin-1")
+    return value if isinstance(value, str) else bytes(value).decode("latin-1")
 
 
 def _path_size(path: Any) -> int:

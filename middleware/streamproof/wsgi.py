@@ -7,7 +7,7 @@ Without hops the bytes, their framing, ``sendfile``, Content-Length and the mome
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -154,10 +154,16 @@ def _target(environ: WSGIEnvironment) -> str:
 
 def _fields(environ: WSGIEnvironment) -> Iterable[tuple[str, str]]:
     for key, value in environ.items():
-        if key.startswith("HTTP_") and isinstance(value, str) and key != "HTTP_VERSION":
-            yield key[5:].replace("_", "-").title(), value
+        if key[:5] == "HTTP_":
+            if isinstance(value, str) and key != "HTTP_VERSION":
+                yield _field_name(key[5:]), value
         elif key in ("CONTENT_TYPE", "CONTENT_LENGTH") and value:
-            yield key.replace("_", "-").title(), value
+            yield _field_name(key), value
+
+
+@lru_cache(256)  # the same few names in every request; a stranger's many push each other out
+def _field_name(key: str) -> str:
+    return key.replace("_", "-").title()
 
 
 def _version_and_fields(environ: WSGIEnvironment) -> tuple[str, Headers]:
