@@ -305,10 +305,8 @@ def test_a_baseline_is_updated_by_a_flag_and_compared(pytester: pytest.Pytester,
     tests = json.loads((pytester.path / "b.json").read_text())["tests"]
     assert len(tests) == 2
     assert {entry["max_silence"] for entry in tests.values()} == {1.0}
-    run(pytester, BASELINE.format(pause=0), "--streamproof-baseline=b.json", *workers, beside=beside).assert_outcomes(
-        passed=2
-    )
-    worse = run(pytester, BASELINE.format(pause=0.5), "--streamproof-baseline=b.json", *workers, beside=beside)
+    run(pytester, BASELINE.format(pause=0), "--streamproof-baseline=b.json").assert_outcomes(passed=2)
+    worse = run(pytester, BASELINE.format(pause=0.5), "--streamproof-baseline=b.json")
     worse.assert_outcomes(failed=2)
     worse.stdout.fnmatch_lines(
         ["The stream got worse: first_byte is 0.500 s, its baseline 0.000 s (at most 0.050 s). If it may, *"]

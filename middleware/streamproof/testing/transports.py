@@ -36,6 +36,9 @@ else:
 class Transport(_Carrier):
     """Hands the requests of an httpx or httpx2 client to ``app``, and its chunks to the reader one by one.
 
+    Closing a response that is complete waits until the app has returned, so that its background tasks are done; closing
+    one that is not tells the app, and the client's own end cancels what ignores it.
+
     Args:
         app: A WSGI or ASGI app.
         like: The server whose ways are taken (:data:`~.likes.LIKES`); by default uvicorn or gunicorn.
