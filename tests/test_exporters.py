@@ -14,6 +14,7 @@ import pytest
 
 from streamproof import Chunk, Outcome, Trace, TraceError, wrap
 from streamproof._assembly import Assembly
+from streamproof.cli import main
 from streamproof.exporters.background import Background
 from streamproof.exporters.escape import Few, plain
 from streamproof.exporters.jsonl import JsonLines, read
@@ -139,6 +140,18 @@ class TestJsonLines:
         path.write_text(trace().to_json() + "\n{\n")
         with pytest.raises(TraceError, match=r"t\.jsonl, line 2: "):
             list(read(path))
+
+    def test_replay_reads_a_line_of_it(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        path = tmp_path / "t.jsonl"
+        write = JsonLines(path)
+        write(trace(target="/first"))
+        assert main(["replay", str(path), "--json"]) in (0, 1)
+        write(trace(target="/second"))
+        assert main(["replay", f"{path}:2", "--via", "passthrough", "--json"]) in (0, 1)
+        assert main(["replay", str(path)]) == 2
+        assert "t.jsonl:1 for the first" in capsys.readouterr().err
+        assert main(["replay", f"{path}:3"]) == 2
+        assert "Expected 1 to 2" in capsys.readouterr().err
 
 
 class Full:
