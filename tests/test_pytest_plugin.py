@@ -198,6 +198,31 @@ def test_a_whole_suite_runs_behind_a_hop_unchanged(pytester: pytest.Pytester) ->
     run(pytester, suite).assert_outcomes(passed=3)  # all of it was undone
 
 
+def test_hops_of_the_run_and_of_a_client_do_not_stack(pytester: pytest.Pytester) -> None:
+    need("starlette", "flask")
+    test = """
+        import flask
+        from starlette.testclient import TestClient
+
+        flask_app = flask.Flask("shop")
+
+        @flask_app.get("/")
+        def index():
+            return "chunk"
+
+        async def app(scope, receive, send):
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"chunk"})
+
+        def test_it(streaming):
+            exchange = streaming(flask_app.test_client()).get("/").streamproof
+            assert exchange._app is flask_app and exchange.line.chain.request.http_version == "1.1"
+            with streaming(TestClient(app)).stream("GET", "/") as response:
+                assert response.extensions["streamproof"]._app is app
+    """
+    run(pytester, test, "--streamproof-via=passthrough").assert_outcomes(passed=1)
+
+
 def test_django_suites_run_behind_a_hop_unchanged(pytester: pytest.Pytester) -> None:
     need("django")
     suite = """

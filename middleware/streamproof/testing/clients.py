@@ -43,6 +43,11 @@ def streaming(client: C, *, like: str | Like | None = None, via: str | None = No
     )
 
 
+def _plain(client: Any, now: Any) -> Any:
+    """What the client had before anything of ours: a second call replaces the first and stacks no hops."""
+    return vars(client).setdefault("streamproof_plain", now)
+
+
 class Body:
     """The app iterable that a WSGI client gets: reads one chunk at a time, closing tells the app."""
 
@@ -65,7 +70,7 @@ class Body:
 
 
 def _werkzeug(client: Any, like: str | Like | None, via: str | None) -> Any:
-    carry, ways = client.run_wsgi_app, like_of(like, "wsgi")
+    carry, ways = _plain(client, client.run_wsgi_app), like_of(like, "wsgi")
     last: list[WSGIExchange] = []
 
     def run_wsgi_app(environ: dict[str, Any], buffered: bool = False) -> Any:
@@ -125,7 +130,7 @@ class _DjangoBody:
 
 
 def _django(client: Any, like: str | Like | None, via: str | None) -> Any:
-    inner, ways = client.handler, like_of(like, "wsgi")
+    inner, ways = _plain(client, client.handler), like_of(like, "wsgi")
 
     def handler(environ: dict[str, Any]) -> Any:
         response: Any = None
@@ -159,12 +164,12 @@ class _StarletteTransport:
     """Ours for HTTP, Starlette's own for websockets."""
 
     def __init__(self, ours: Transport, theirs: Any) -> None:
-        self._ours, self._theirs = ours, theirs
+        self._ours, self.theirs = ours, theirs
 
     def handle_request(self, request: Any) -> Any:
         """One request; the response gets ``template`` and ``context`` as Starlette's own gives it."""
         if request.url.scheme in ("ws", "wss"):
-            return self._theirs.handle_request(request)
+            return self.theirs.handle_request(request)
         response = self._ours.handle_request(request)
         for name, value in response.extensions["streamproof"].info.items():
             setattr(response, name, value)
@@ -173,15 +178,16 @@ class _StarletteTransport:
     def close(self) -> None:
         """End what still runs."""
         self._ours.close()
-        self._theirs.close()
+        self.theirs.close()
 
 
 def _starlette(client: Any, like: str | Like | None, via: str | None) -> Any:
     from .transports import Transport
 
     theirs = client._transport
+    theirs = getattr(theirs, "theirs", theirs)
     ours = Transport(
-        theirs.app,
+        _plain(client, theirs.app),
         like=like or "starlette-testclient",
         via=via,
         raise_app_exceptions=theirs.raise_server_exceptions,

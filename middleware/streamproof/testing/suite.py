@@ -30,6 +30,7 @@ def behind(via: str) -> Iterator[None]:
         self.app = hop(self.app)
 
     def on_transport(self: Any) -> None:
+        self.streamproof_plain = self._transport.app
         self._transport.app = hop(self._transport.app)
 
     def on_client(self: Any) -> None:
