@@ -1,4 +1,4 @@
-"""Django's GZipMiddleware holds a blocking iterator to the end: only gzip's own header leaves at once.
+"""Django's GZipMiddleware, up to 5.2, holds a blocking iterator to the end: only gzip's own header leaves at once.
 
 gunicorn --bind 127.0.0.1:8000 demo_apps.zoo.django_gzip:app
 curl -N --compressed http://127.0.0.1:8000/stream

@@ -99,6 +99,7 @@ class _Crossing:
             await asyncio.wait((self._pending, over), return_when=asyncio.FIRST_COMPLETED)
         finally:
             over.cancel()
+            await asyncio.gather(over, return_exceptions=True)
         if not self._pending.done():
             if not self._ended:
                 return {"type": "http.disconnect"}
