@@ -110,6 +110,27 @@ def test_the_marker_runs_a_test_once_a_hop(pytester: pytest.Pytester) -> None:
     )
 
 
+def test_the_marker_stands_before_a_suites_own_clients_too(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+        import pytest
+        from streams import app
+        from werkzeug.test import Client
+
+        @pytest.mark.via("passthrough", "gae-standard")
+        def test_it_streams(stepped_clock):
+            response = Client(app).get("/")
+            assert next(iter(response.response)) == b"chunk 0\\n"
+            assert stepped_clock.slept == []
+            response.close()
+        """,
+        "-v",
+    )
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*?passthrough? PASSED*", "*?gae-standard? FAILED*"])
+
+
 def test_a_trace_says_what_it_does_not_survive(pytester: pytest.Pytester) -> None:
     result = run(
         pytester,

@@ -167,11 +167,27 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("via", vias, indirect=True, ids=vias)
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """A marked test need not name the fixture: it is set up first all the same."""
+    if isinstance(item, pytest.Function) and item.get_closest_marker("via") and "via" not in item.fixturenames:
+        item.fixturenames.insert(0, "via")
+
+
 @pytest.fixture
-def via(request: pytest.FixtureRequest) -> str | None:
-    """The hops of this test: of its marker, of ``--streamproof-via`` or the ini file, or None."""
+def via(request: pytest.FixtureRequest) -> Iterator[str | None]:
+    """The hops of this test: of its marker, of ``--streamproof-via`` or the ini file, or None.
+
+    Those of the marker stand before every test client that the test makes, whosever it is.
+    """
     marked: str | None = getattr(request, "param", None)
-    return setting(request.config, VIA) if marked is None else marked
+    asked = setting(request.config, VIA)
+    if marked is None or asked is not None:
+        yield marked or asked
+        return
+    from .testing.suite import behind
+
+    with behind(marked, loaded_only=True):
+        yield marked
 
 
 @pytest.fixture

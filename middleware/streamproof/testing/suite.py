@@ -7,6 +7,7 @@ Clients of other libraries, websockets and Django's async client go untouched.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import wraps
@@ -18,8 +19,11 @@ from . import _defaults
 
 
 @contextmanager
-def behind(via: str) -> Iterator[None]:
-    """Let every client that is made in the block reach its app through ``via``."""
+def behind(via: str, *, loaded_only: bool = False) -> Iterator[None]:
+    """Let every client that is made in the block reach its app through ``via``.
+
+    ``loaded_only`` leaves libraries alone that nobody has imported yet, instead of importing them.
+    """
     from .._wrap import wrap
     from .clients import streaming
 
@@ -49,7 +53,7 @@ def behind(via: str) -> Iterator[None]:
         undo.callback(setattr, _defaults, "via", _defaults.via)
         _defaults.via = via
         for module, name, then in places:
-            if find_spec(module.partition(".")[0]) is not None:
+            if module in sys.modules if loaded_only else find_spec(module.partition(".")[0]) is not None:
                 _after_init(getattr(_imported(module), name, None), then, undo)
         yield
 
