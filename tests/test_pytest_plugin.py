@@ -493,7 +493,7 @@ def test_an_unused_plugin_imports_nothing_of_ours(tmp_path: Path) -> None:
         "print(sorted(name for name in sys.modules if name.startswith('streamproof') or name in ('httpx', 'httpx2')))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
-    assert done.stdout.strip() == "['streamproof', 'streamproof.pytest_plugin']"
+    assert done.stdout.strip() == "['streamproof', 'streamproof._pytest_run', 'streamproof.pytest_plugin']"
 
 
 def test_the_entry_point_loads_it_and_a_run_that_uses_nothing_imports_nothing(
@@ -504,7 +504,7 @@ def test_the_entry_point_loads_it_and_a_run_that_uses_nothing_imports_nothing(
         import sys
         def test_it():
             found = {name for name in sys.modules if name.startswith("streamproof")}
-            assert found == {"streamproof", "streamproof.pytest_plugin"}
+            assert found == {"streamproof", "streamproof._pytest_run", "streamproof.pytest_plugin"}
     """
     pytester.makepyfile(dedent(test))
     pytester.makeini("[pytest]\n")

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from ._pytest_run import BASELINE, LIKE, RUN, VIA, Run, setting
 
 if TYPE_CHECKING:
     import httpx
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from ._live_servers import LiveServers
     from .testing.clocks import SteppedClock
     from .testing.recorded import RecordedTrace
-
-VIA, LIKE, BASELINE = "streamproof_via", "streamproof_like", "streamproof_baseline"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -43,66 +41,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def setting(config: pytest.Config, name: str) -> str | None:
-    """The value of a setting: the flag's, else the ini file's, else None."""
-    return config.getoption(f"{name}_flag") or config.getini(name) or None
-
-
-class _Run:
-    """What one run gathers from its tests, its workers' included, and what it writes at its end."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        self.config = config
-        self.tests: dict[str, dict[str, Any]] = {}
-        self.baseline: dict[str, dict[str, float]] = {}
-        self.undo = ExitStack()
-
-    def path(self, name: str | None) -> Path | None:
-        """A file named by a setting."""
-        return None if name is None else self.config.rootpath / name
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Gather a test's figures, on the process that reports."""
-        found = {name[12:]: value for name, value in report.user_properties if name.startswith("streamproof.")}
-        if report.when == "teardown" and found:
-            self.tests[report.nodeid] = {"test": report.nodeid, **found}
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Any) -> None:
-        """xdist: a worker hands its part of the baseline over."""
-        self.baseline.update(getattr(node, "workeroutput", {}).get(BASELINE, {}))
-
-    def pytest_sessionfinish(self) -> None:
-        """Write what was asked for, on the process that reports."""
-        if hasattr(self.config, "workerinput"):
-            self.config.workeroutput[BASELINE] = self.baseline  # type: ignore[attr-defined]
-            return
-        report, baseline = self.config.getoption("streamproof_report"), self.path(setting(self.config, BASELINE))
-        if report is not None or (self.baseline and baseline is not None):
-            from .testing import figuring
-
-            if report is not None:
-                figuring.write_report(self.config.rootpath / report, list(self.tests.values()))
-            if self.baseline and baseline is not None:
-                figuring.write_baseline(baseline, self.baseline)
-
-    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """The slowest first bytes and the longest holds, when asked for."""
-        if self.config.getoption("streamproof_summary") and self.tests:
-            from .testing.figuring import summary
-
-            terminalreporter.section("streams")
-            for line in summary(list(self.tests.values())):
-                terminalreporter.write_line(line)
-
-
-_RUN: pytest.StashKey[_Run] = pytest.StashKey()
-
-
 def pytest_configure(config: pytest.Config) -> None:
     """Check what was asked for, and put the hops in between."""
     config.addinivalue_line("markers", "via(*vias): run the test once behind each of these hops (streamproof)")
-    run = config.stash[_RUN] = _Run(config)
+    run = config.stash[RUN] = Run(config)
     config.pluginmanager.register(run, "streamproof-run")
     if config.getoption("streamproof_update_baseline") and setting(config, BASELINE) is None:
         raise pytest.UsageError(
@@ -128,7 +70,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Undo what :func:`pytest_configure` did."""
-    run = config.stash.get(_RUN, None)
+    run = config.stash.get(RUN, None)
     if run is not None:
         run.undo.close()
 
@@ -242,7 +184,7 @@ def stream_baseline(request: pytest.FixtureRequest) -> Callable[..., None]:
     """``stream_baseline(trace)``: fail when its figures got worse than in the baseline file, or update that."""
     from .testing import figuring
 
-    run = request.config.stash[_RUN]
+    run = request.config.stash[RUN]
     path = run.path(setting(request.config, BASELINE))
     known = {} if path is None else figuring.read_baseline(path)
     count = 0
