@@ -82,7 +82,7 @@ def _record(iterable: Iterable[bytes], recording: Recording) -> Iterator[bytes]:
     """The blocks, counted in local variables: the least that full figures can cost a block. Times as the clock says."""
     tally, start = recording.recorder.tally, recording.recorder.started_at
     chunks = size = empty = 0
-    waited = longest = limit = last = 0.0
+    waited = longest = limit = quiet = last = 0.0
     accepted = None
     blocks = iter(iterable)
     try:
@@ -103,8 +103,8 @@ def _record(iterable: Iterable[bytes], recording: Recording) -> Iterator[bytes]:
                     empty += 1
                     continue
                 gap = produced - last
-                if gap > limit:
-                    limit = tally.notice(gap, produced - accepted, accepted - start)
+                if gap > limit or produced - accepted > quiet:
+                    limit, quiet = tally.notice(gap, produced - accepted, accepted - start)
                 wait = now - produced
                 waited += wait
                 if wait > longest:

@@ -152,11 +152,11 @@ class _Watched:
             return other
         tally, start = recorder.tally, recorder.started_at
         chunks = size = empty = 0
-        last = accepted = waited = longest = limit = 0.0
+        last = accepted = waited = longest = limit = quiet = 0.0
         begun = False
 
         async def send(message: Message) -> None:
-            nonlocal chunks, size, empty, last, accepted, waited, longest, limit, begun
+            nonlocal chunks, size, empty, last, accepted, waited, longest, limit, quiet, begun
             try:
                 # Read now: a middleware downstream may change the message in place.
                 more, length = message["more_body"], len(message["body"])
@@ -179,8 +179,8 @@ class _Watched:
                 return None
             else:
                 gap = produced - last
-                if gap > limit:
-                    limit = tally.notice(gap, produced - accepted, accepted - start)
+                if gap > limit or produced - accepted > quiet:
+                    limit, quiet = tally.notice(gap, produced - accepted, accepted - start)
                 wait = now - produced
                 waited += wait
                 if wait > longest:

@@ -118,11 +118,11 @@ class Tally:
         if waited > self.longest_backpressure:
             self.longest_backpressure = waited
 
-    def notice(self, gap: float, silence: float, silence_at: float) -> float:
-        """Take a gap that may be the longest, or too long for the first bucket; the limit under which none need be.
+    def notice(self, gap: float, silence: float, silence_at: float) -> tuple[float, float]:
+        """Take a gap that may be the longest, or too long for the first bucket, or hold the longest silence.
 
-        For a driver that counts inline: a silence is never longer than its gap, so a gap up to the limit can neither
-        be a new longest silence nor leave the first bucket. The rest comes with :meth:`settle`.
+        For a driver that counts inline. Returns up to which gap, and up to which silence, none need be noticed. The
+        rest comes with :meth:`settle`.
         """
         if gap > self.longest_gap:
             self.longest_gap = gap
@@ -133,7 +133,7 @@ class Tally:
             self.gaps[0] -= 1  # settle() puts all gaps there
         if silence > self.silence:
             self.silence, self.silence_at = silence, silence_at
-        return min(self.silence, GAP_BOUNDS[0])
+        return min(self.longest_gap, GAP_BOUNDS[0]), self.silence
 
     def settle(
         self, chunks: int, size: int, empty: int, last: float, accepted_at: float, waited: float, longest: float
