@@ -39,6 +39,7 @@ class Profile:
 
     ``figures`` are values that no option sets but a release may: (condition, value) pairs, first match wins. ``base``
     is the product that this one is built from, ``base_options`` what it sets there; its stages come first.
+    ``gets_head``: under which options it asks GET for a HEAD; None for never.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Profile:
     adds_request: tuple[tuple[str, str], ...] = ()
     pages: tuple[Mapping[str, Any], ...] = ()
     figures: Mapping[str, tuple[tuple[Mapping[str, Any], Any], ...]] = field(default_factory=dict)
+    gets_head: Mapping[str, Any] | None = None
     base: Profile | None = None
     base_options: Mapping[str, str] = field(default_factory=dict)
 
@@ -76,7 +78,8 @@ class Profile:
         label = self.name + (":" + ",".join(f"{key}={text}" for key, text in given.items()) if given else "")
         asks: Any = fill(self.asks, values)
         adds = tuple((name, str(fill(value, values))) for name, value in self.adds_request)
-        return HopPlan(label, asks, self._rules(values, self.name), adds, self.grade)
+        gets_head = self.gets_head is not None and matches(self.gets_head, values)
+        return HopPlan(label, asks, self._rules(values, self.name), adds, self.grade, gets_head)
 
     def _rules(self, values: Mapping[str, Value], name: str, *, every: bool = False) -> tuple[Rule, ...]:
         filled = dict(values)
@@ -149,6 +152,7 @@ def _profile(data: Mapping[str, Any], bases: Mapping[str, Profile]) -> Profile:
         adds_request=tuple((name, value) for name, value in data.get("adds_request", ())),
         pages=tuple(data.get("pages", ())),
         figures=MappingProxyType(figures),
+        gets_head=data.get("gets_head"),
         base=base,
         base_options=MappingProxyType(data.get("base_options", {})),
     )

@@ -59,18 +59,24 @@ def _matches(key: str, patterns: Sequence[str], request: Request, head: Head) ->
 
 @dataclass(frozen=True, slots=True)
 class HopPlan:
-    """What one hop does, settled before the request: its name, how it asks, its stages from upstream to downstream."""
+    """What one hop does, settled before the request: its name, how it asks, its stages from upstream to downstream.
+
+    ``gets_head``: it asks GET for a HEAD, to know the head that GET would get.
+    """
 
     name: str
     ask: Ask = "1.1"
     rules: tuple[Rule, ...] = ()
     adds_request: tuple[tuple[str, str], ...] = ()
     grade: str = "measured"
+    gets_head: bool = False
 
     def request_upstream(self, request: Request) -> Request:
         """The request that this hop makes of the one before it."""
         version = self.ask if self.ask != "same" else "1.0" if request.http_version == "1.0" else "1.1"
-        return replace(request, http_version=version, headers=(*request.headers, *self.adds_request))
+        method = "GET" if self.gets_head and request.method == "HEAD" else request.method
+        headers = (*request.headers, *self.adds_request)
+        return replace(request, method=method, http_version=version, headers=headers)
 
     def start(self, request: Request, now: float) -> Hop:
         """The hop at work on one response; its reader asked for it with ``request`` at ``now``."""

@@ -58,7 +58,7 @@ def replay(
         _check_data(chain, trace)
         if watch is not None:
             watch(chain, response.at)
-        if has_body(trace.request.method, response.status):
+        if has_body(chain.request.method, response.status):
             ended = _body(trace, chain, reader, origin.framing, watch)
         else:
             reader.take(chain.receive(End(), response.at), response.at)

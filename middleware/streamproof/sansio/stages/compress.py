@@ -11,7 +11,7 @@ import zlib
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from ..http import Headers, accepts, content_length, has_body, header, media_type, tokens, without
+from ..http import Framing, Headers, accepts, content_length, has_body, header, media_type, tokens, without
 from ..machine import Cut, Data, End, Event, Events, Head, Stage
 from ..trace import Request
 from .packers import Flushed, InputBlocks, Packer, Segments, Unflushed
@@ -32,12 +32,17 @@ class Compress:
     ``min_first`` in bytes, where it is not, is the smallest first piece that is compressed at all (the head waits for
     it). ``statuses``, ``framings`` (of the upstream response): empty for all. ``since``: the lowest HTTP version of a
     request. ``via``: ``off`` where requests that carry Via are not compressed, else ``any``. ``no_transform``:
-    Cache-Control no-transform forbids it. ``for_all``: for readers that don't accept gzip too.
+    Cache-Control no-transform forbids it. ``for_all``: for readers that don't accept gzip too. ``heads``: answers to
+    HEAD get the head that GET would: ``all``, or those of known ``length``; empty for none.
 
     ``head_first``: the head does not wait for the first output. ``vary``: a compressed response says Vary:
-    Accept-Encoding; ``vary_always``: each response of a listed type does. ``adds``: further fields. ``lower``: names in
+    Accept-Encoding; ``vary_always``: each response that another reader would get compressed does; ``vary_any``: each
+    of a listed type does, whatever its status, length and coding. ``adds``: further fields. ``lower``: names in
     lower case. ``opens``: with the head, the coding's own header is flushed too. ``on_cut``: ``flush`` lets what the
-    compressor has taken in go when the response is cut, ``drop`` loses it. ``etag``: what becomes of a strong one:
+    compressor has taken in go when the response is cut, ``drop`` loses it, ``end``
+    ends the coding and the response, whose length nobody knows any more. ``keep_ranges``: Accept-Ranges stays.
+    ``add_length``: the whole response is there when it is compressed, and the head names the size it then has.
+    ``etag``: what becomes of a strong one:
     ``weak``, ``keep``, ``drop``, or ``suffix`` (-gzip inside).
     """
 
@@ -61,8 +66,12 @@ class Compress:
     via: str = "any"
     no_transform: bool = False
     for_all: bool = False
+    heads: str = ""
     vary: bool = False
     vary_always: bool = False
+    vary_any: bool = False
+    keep_ranges: bool = False
+    add_length: bool = False
     head_first: bool = False
     opens: bool = False
     on_cut: str = "drop"
@@ -81,22 +90,31 @@ class Compress:
     def negotiable(self, head: Head) -> bool:
         """Could a response like this one be compressed for another reader?"""
         forbidden = self.no_transform and "no-transform" in tokens(head.headers, "cache-control")
-        return self.listed(head) and not forbidden and not head.own
+        return self.listed(head) and not forbidden and not head.own and (self.vary_any or self._fits(head))
 
-    def eligible(self, request: Request, head: Head) -> bool:
-        """Is this response compressed, as far as the heads tell?"""
+    def _fits(self, head: Head) -> bool:
         length = content_length(head.headers)
         return (
-            (self.for_all or accepts(request.headers, "gzip"))
-            and has_body(request.method, head.status)
-            and self.negotiable(head)
-            and (not self.statuses or head.status in self.statuses)
-            and float(request.http_version) >= float(self.since)
-            and (not self.framings or head.framing in self.framings)
-            and (self.via == "any" or header(request.headers, "via") is None)
+            (not self.statuses or head.status in self.statuses)
             and header(head.headers, "content-encoding") is None
             and (length is None or length >= self.min_length)
         )
+
+    def eligible(self, request: Request, head: Head) -> bool:
+        """Is this response compressed, as far as the heads tell?"""
+        return (
+            (self.for_all or accepts(request.headers, "gzip"))
+            and (has_body(request.method, head.status) or self._answers_head(request, head))
+            and self.negotiable(head)
+            and self._fits(head)
+            and float(request.http_version) >= float(self.since)
+            and (not self.framings or head.framing in self.framings)
+            and (self.via == "any" or header(request.headers, "via") is None)
+        )
+
+    def _answers_head(self, request: Request, head: Head) -> bool:
+        known = content_length(head.headers) is not None
+        return request.method == "HEAD" and (self.heads == "all" or (self.heads == "length" and known))
 
     def packer(self, length: int | None) -> Packer:
         """The compressor that this product sets up for a body of ``length`` bytes."""
@@ -115,10 +133,10 @@ class Compress:
 
     def compressed(self, head: Head, old_reader: bool) -> Head:
         """The head of the compressed response."""
-        headers = without(head.headers, "content-length", "accept-ranges")
+        headers = without(head.headers, "content-length", *(() if self.keep_ranges else ("accept-ranges",)))
         headers = tuple(field for field in map(self._tagged, headers) if field[1])
         coding = "content-encoding" if self.lower else "Content-Encoding"
-        framing = ("close" if old_reader else "chunked") if head.framing == "length" else head.framing
+        framing: Framing = ("close" if old_reader else "chunked") if head.framing == "length" else head.framing
         marked = head.replace((*headers, (coding, "gzip"), *self.adds), framing=framing)
         return self.marked(marked) if self.vary else marked
 
@@ -143,6 +161,7 @@ class _Compress(Stage):
         self._deciding = False
         self._packer: Packer | None = None
         self._in = 0  # body bytes taken in since the last byte left
+        self._whole = bytearray()  # compressed bytes that wait until they can be counted
 
     @property
     def held(self) -> int:
@@ -173,7 +192,11 @@ class _Compress(Stage):
         if self._packer is None:
             return (event,)
         self._in += len(event.data)
-        return self._leave(self._packer.feed(event.data))
+        if self._settings.engine != "slz":
+            return self._leave(self._packer.feed(event.data))
+        read = self._settings.read
+        pieces = (event.data[start : start + read] for start in range(0, len(event.data), read))
+        return [left for piece in pieces for left in self._leave(self._packer.feed(piece))]
 
     def _decide(self, event: Data, now: float) -> Events:
         """The first piece is here: is it long enough to be compressed?"""
@@ -186,6 +209,9 @@ class _Compress(Stage):
     def _leave(self, data: bytes) -> Events:
         if not data:
             return ()
+        if self._settings.add_length and self._packer is not None:
+            self._whole += data
+            return ()
         self._in = 0
         return [*self._waiting(), Data(data)]
 
@@ -195,11 +221,19 @@ class _Compress(Stage):
 
     def end(self, event: End, now: float) -> Events:
         packer, self._packer = self._packer, None
-        return [*(self._waiting() if packer is None else self._leave(packer.finish())), event]
+        if packer is None:
+            return [*self._waiting(), event]
+        body = bytes(self._whole) + packer.finish()
+        if self._settings.add_length and self._head is not None:
+            headers = (*self._head.headers, ("Content-Length", str(len(body))))
+            self._head = self._head.replace(headers, framing="length")
+        return [*self._leave(body), event]
 
     def cut(self, event: Cut, now: float) -> Events:
         packer, self._packer, self._in = self._packer, None, 0
         out: Events = ()
         if self._settings.on_cut == "flush" and isinstance(packer, Flushed | Unflushed):
             out = self._leave(packer.flush())
+        elif self._settings.on_cut == "end" and packer is not None:
+            return [*self._leave(packer.finish()), End()]
         return [*out, *self._waiting(), event]

@@ -4,7 +4,8 @@ Knows ``bufio.Writer``: what fits is kept, what fills the buffer sends it, and w
 empty buffer passes by. Nothing flushes them before the end, except ReverseProxy's FlushInterval: ``latency`` seconds
 after the first byte that no flush has sent. (Where each write is flushed nothing is ever held: leave the stage out.)
 
-Source: golang/go src/net/http/server.go, bufferBeforeChunkingSize, newBufioWriterSize(), chunkWriter.Write();
+Source: golang/go src/net/http/server.go, bufferBeforeChunkingSize, newBufioWriterSize(), chunkWriter.Write(),
+chunkWriter.writeHeader();
 src/net/http/httputil/reverseproxy.go, copyBuffer(), flushInterval(), maxLatencyWriter; src/bufio/bufio.go.
 """
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..http import chunk_overhead
+from ..http import chunk_overhead, without
 from ..machine import Cut, Data, End, Event, Events, Head, Stage
 from ..trace import Request
 from ..wire import WireQueue, wire_size
@@ -22,6 +23,7 @@ from ..wire import WireQueue, wire_size
 class GoWriter:
     """``body`` and ``wire`` are the two buffers, ``read`` what is copied at once, in bytes.
 
+    ``counts``: a response that ended before anything left gets a Content-Length.
     ``latency`` in seconds, 0 for none. ``on_cut``: an answer that breaks off delivers what waits here (``deliver``), or
     loses it (``discard``) because the handler panics.
     """
@@ -30,6 +32,7 @@ class GoWriter:
     wire: int = 4096
     read: int = 32768
     latency: float = 0.0
+    counts: bool = False
     on_cut: str = "deliver"
 
     @property
@@ -116,6 +119,11 @@ class _GoWriter(Stage):
         return self._flush()
 
     def end(self, event: End, now: float) -> Events:
+        head = self._head
+        if self._settings.counts and head is not None and head.framing != "length" and self._body:
+            headers = without(head.headers, "transfer-encoding", "connection")
+            self._head = head.replace((*headers, ("Content-Length", str(len(self._body)))), framing="length")
+            self._chunked, event = False, End()
         return [*self._flush(), event]
 
     def cut(self, event: Cut, now: float) -> Events:

@@ -1,7 +1,11 @@
 """A body that the hop compressed for itself is unpacked again for a reader that did not ask for gzip.
 
-Knows that the reader then waits for the compressor all the same, head included. Stands behind a ``compress`` that
-works for every reader (Varnish's do_gzip stores objects packed).
+Knows that the reader then waits for the compressor all the same, head included, and that what is unpacked leaves only
+in full buffers or at the end; what waits in one is lost when the response is cut. Where the size of the packed body is
+known all of it is there, so the reader is told the size of the unpacked one. Stands behind a ``compress`` that works
+for every reader (Varnish's do_gzip stores objects packed).
+
+Source: varnish-cache bin/varnishd/cache/cache_gzip.c, vdp_gunzip_init(), vdp_gunzip_bytes().
 """
 
 from __future__ import annotations
@@ -9,45 +13,75 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 
-from ..http import accepts, header, without
-from ..machine import Cut, Data, End, Events, Head, Stage
+from ..http import accepts, content_length, header, without
+from ..machine import Cut, Data, End, Event, Events, Head, Stage
 from ..trace import Request
 
 
 @dataclass(frozen=True, slots=True)
 class Inflate:
-    """No settings: the request decides."""
+    """``buffer`` bytes leave at a time."""
+
+    buffer: int = 32768
 
     def start(self, request: Request, now: float) -> Stage:
         """The decoder of one response."""
-        return _Inflate(accepts(request.headers, "gzip"))
+        return _Inflate(self.buffer, request)
 
 
 class _Inflate(Stage):
-    def __init__(self, wants_gzip: bool) -> None:
-        self.transparent = wants_gzip
+    def __init__(self, buffer: int, request: Request) -> None:
+        self.transparent = accepts(request.headers, "gzip")
+        self._bare = request.method == "HEAD"
+        self._buffer = buffer
         self._head: Head | None = None
+        self._sized = False  # the head waits until the whole body can be counted
+        self._out = bytearray()
         self._decoder = zlib.decompressobj(31)
+
+    @property
+    def held(self) -> int:
+        return len(self._out)
 
     def head(self, event: Head, now: float) -> Events:
         self.transparent = self.transparent or header(event.headers, "content-encoding") != "gzip"
         if self.transparent:
             return (event,)
-        self._head = event.replace(without(event.headers, "content-encoding"))
+        self._sized = content_length(event.headers) is not None
+        head = event.replace(without(event.headers, "content-encoding", "content-length"))
+        if self._bare and not self._sized:
+            return (head,)
+        self._head = head
         return ()
 
     def data(self, event: Data, now: float) -> Events:
         if self.transparent:
             return (event,)
-        data = self._decoder.decompress(event.data)
-        return [*self._waiting(), Data(data)] if data else ()
+        out: list[Event] = []
+        packed: bytes | memoryview = event.data
+        while packed:
+            self._out += self._decoder.decompress(packed, self._buffer - len(self._out) % self._buffer)
+            packed = self._decoder.unconsumed_tail
+            if self._sized:
+                continue
+            if len(self._out) == self._buffer or self._decoder.eof:
+                out += self._leave()
+        return out
 
-    def _waiting(self) -> list[Head]:
+    def _leave(self) -> list[Event]:
+        data = bytes(self._out)
+        self._out.clear()
+        return [*self._waiting(), Data(data)] if data else []
+
+    def _waiting(self) -> list[Event]:
         head, self._head = self._head, None
         return [] if head is None else [head]
 
     def end(self, event: End, now: float) -> Events:
-        return [*self._waiting(), event]
+        if self._sized and self._head is not None:
+            size = ("Content-Length", str(len(self._out)))
+            self._head = self._head.replace((*self._head.headers, size), framing="length")
+        return [*self._leave(), *self._waiting(), event]
 
     def cut(self, event: Cut, now: float) -> Events:
         return [*self._waiting(), event]

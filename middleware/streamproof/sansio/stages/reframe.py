@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..http import LAST_CHUNK_SIZE, Framing, chunk_overhead, content_length, has_body, tokens, without
-from ..machine import Data, End, Events, Head, Stage, framed
+from ..machine import Cut, Data, End, Events, Head, Stage, framed
 from ..trace import Request
 
 
@@ -87,6 +87,9 @@ class _Reframe(Stage):
         if most and size > most:
             return [framed(event.data[start : start + most], "chunked") for start in range(0, size, most)]
         return (Data(event.data, chunk_overhead(size) - 2, 2),) if size else ()
+
+    def cut(self, event: Cut, now: float) -> Events:
+        return (End(),) if self._empty else (event,)  # the reader expects no more than the head
 
     def end(self, event: End, now: float) -> Events:
         return (End(LAST_CHUNK_SIZE if self._chunked else 0),)

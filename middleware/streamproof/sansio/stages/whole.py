@@ -21,10 +21,12 @@ class Whole:
     ``add_length``: the released head names the size of the body. ``on_cut``: what an incomplete response becomes,
     ``truncate`` (what came, then the cut), ``complete`` (what came, as if it were all), or ``status`` (an answer of the
     hop's own with that ``status`` and no byte of the app's). Nothing is collected where there can be no body.
+    ``of_head``: the hop asks GET for a HEAD, so that head waits for the body too and names its size.
     ``limit``: body bytes above which the answer is ``limit_status`` at once, 0 for none.
     """
 
     add_length: bool = True
+    of_head: bool = False
     on_cut: str = "truncate"
     status: int = 502
     limit: int = 0
@@ -49,7 +51,7 @@ class _Whole(Stage):
         return self._held
 
     def head(self, event: Head, now: float) -> Events:
-        if not has_body(self._method, event.status):
+        if not has_body("GET" if self._settings.of_head else self._method, event.status):
             return (event,)
         self._head = event
         return ()
@@ -86,7 +88,8 @@ class _Whole(Stage):
         self._head, self._pieces, self._held = None, [], 0
         if head is None:
             return [Data(body)] if body else []
-        if self._settings.add_length and complete and head.framing != "length":
+        unasked = self._method == "HEAD" and not body  # an app that was asked HEAD sends none: its size is unknown
+        if self._settings.add_length and complete and head.framing != "length" and not unasked:
             headers = without(head.headers, "transfer-encoding", "content-length")
             head = head.replace((*headers, ("Content-Length", str(len(body)))), framing="length")
         return [head, Data(body)] if body else [head]
