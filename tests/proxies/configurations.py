@@ -113,11 +113,11 @@ _EACH = (
     ),
     one("caddy", web_servers.caddy(), "caddy:version=2.6.2"),
     one("caddy-encode", web_servers.caddy("encode gzip"), "caddy:version=2.6.2,encode=gzip"),
-    one("envoy", envoy(), "envoy"),
+    one("envoy", envoy(), "envoy:timeout=60s"),
     one(
         "envoy-compressor",
         envoy(compressor(TYPES, 100)),
-        f"envoy:compressor={' '.join(TYPES)},min_content_length=100",
+        f"envoy:timeout=60s,compressor={' '.join(TYPES)},min_content_length=100",
     ),
     one("varnish", edge_proxies.varnish(), "varnish"),
     one(

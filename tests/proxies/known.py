@@ -17,5 +17,34 @@ class Known:
     always: bool = True
 
 
+_WINDOW = (
+    "A write of more than half the reader's window makes the reader's kernel announce a new window, which releases "
+    "what HAProxy had sent with MSG_MORE by then: what it reads next waits or not, as the two processes happen to run."
+)
+_SHORT_READS = (
+    "Go reads what has come: where a read is shorter than 32 KiB, because the origin was still writing, the last one "
+    "is so long that it passes Go's buffer."
+)
+_GO_DEFLATE = "Caddy compresses with klauspost/compress, zlib stands in for it: the sizes differ by some percent."
+_SHORT_FETCHES = (
+    "How many reads a large chunk takes depends on what the origin has written by then, and each read lets Varnish's "
+    "compressor fill one more segment."
+)
+
 #: By configuration and schedule.
-KNOWN: dict[tuple[str, str], Known] = {}
+KNOWN: dict[tuple[str, str], Known] = {
+    ("haproxy", "16k-chunked-gzip"): Known(_WINDOW, always=False),
+    ("haproxy", "edge-65536-1-length"): Known(_WINDOW, always=False),
+    ("haproxy", "edge-65536+0-chunked"): Known(_WINDOW, always=False),
+    ("haproxy-mss", "edge-65536-1-length"): Known(_WINDOW, always=False),
+    ("haproxy-mss", "edge-65536+0-chunked"): Known(_WINDOW, always=False),
+    ("haproxy-compression", "16k-chunked-gzip"): Known(_WINDOW, always=False),
+    ("haproxy-compression", "edge-65536-1-length"): Known(_WINDOW, always=False),
+    ("haproxy-compression", "edge-65536+0-chunked"): Known(_WINDOW, always=False),
+    ("caddy", "huge-length"): Known(_SHORT_READS, always=False),
+    ("caddy-encode", "huge-length"): Known(_SHORT_READS, always=False),
+    ("caddy-encode", "16k-chunked-gzip"): Known(_GO_DEFLATE),
+    ("caddy-encode", "http10-length-gzip"): Known(_GO_DEFLATE),
+    ("caddy-encode", "fields-length-gzip"): Known(_GO_DEFLATE),
+    ("varnish-gzip", "noise-chunked"): Known(_SHORT_FETCHES, always=False),
+}

@@ -88,7 +88,7 @@ _EACH = (
     one(
         "envoy-compressor-1000",
         envoy(compressor((*TYPES, "application/json"), 1000)),
-        f"envoy:compressor={' '.join(TYPES)} application/json,min_content_length=1000",
+        f"envoy:timeout=60s,compressor={' '.join(TYPES)} application/json,min_content_length=1000",
     ),
     one("varnish-pass", edge_proxies.varnish("sub vcl_recv { return (pass); }"), "varnish:pass=on"),
     one(
