@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from streamproof import Outcome, Trace
-from streamproof._via import HopCut
+from streamproof._carry.via import HopCut
 from streamproof.asgi import StreamMiddleware
 from tests.hop_doubles import Answering, BodyHeld, Cutting, Releasing, Straight, TimedStraight, Ways, Whole
 from tests.joining import joining_asgi

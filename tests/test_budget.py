@@ -10,7 +10,7 @@ from wsgiref.util import setup_testing_defaults
 import pytest
 
 from streamproof import Budget, ConfigurationError, Trace, wrap
-from streamproof._telling import BudgetExceeded
+from streamproof._carry.telling import BudgetExceeded
 from streamproof.counts import violations
 from streamproof.sansio.findings import Finding
 from streamproof.sansio.flush import FlushPolicy

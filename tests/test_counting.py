@@ -58,8 +58,8 @@ def test_wsgi(drawn: list[tuple[int, int, int]], leaves: bool) -> None:
             yield bytes(size)
 
     with (
-        patch("streamproof._telling.clock", clock),
-        patch("streamproof._bodies.clock", clock),
+        patch("streamproof._carry.telling.clock", clock),
+        patch("streamproof._carry.bodies.clock", clock),
         patch("streamproof.wsgi.clock", clock),
     ):
         body = wrap(app, on_trace=told.append)({}, lambda *head: None)
@@ -91,7 +91,7 @@ def test_asgi(drawn: list[tuple[int, int, int]]) -> None:
         if message.get("more_body"):
             clock.now += next(waits) * TICK
 
-    with patch("streamproof._telling.clock", clock), patch("streamproof.asgi.clock", clock):
+    with patch("streamproof._carry.telling.clock", clock), patch("streamproof.asgi.clock", clock):
         coroutine = wrap(app, on_trace=told.append)({"type": "http", "method": "GET", "path": "/"}, None, server)
         with pytest.raises(StopIteration):
             coroutine.send(None)

@@ -278,7 +278,7 @@ class TestFaults:
         self, times: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         readings = iter(times * 100)
-        for module in ("_telling", "_bodies", "wsgi", "live"):
+        for module in ("_carry.telling", "_carry.bodies", "wsgi", "live"):
             monkeypatch.setattr(f"streamproof.{module}.clock", lambda: next(readings))
         path = tmp_path / "t.jsonl"
         assembly = Assembly(load({"jsonl": str(path), "log": "json"}, folder=tmp_path, environ={}))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from streamproof import ConfigurationError, Trace
-from streamproof._flushing import Flushing, beat_size
+from streamproof._carry.flushing import Flushing, beat_size
 from streamproof._replay import replay as replayed
 from streamproof.diagnose import diagnose
 from streamproof.sansio.flush import FlushPolicy

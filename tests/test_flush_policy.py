@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamproof import ConfigurationError
-from streamproof._codings import coders
+from streamproof._carry.codings import coders
 from streamproof.sansio.flush import FlushPolicy
 from streamproof.sansio.flush.policy import FlushMachine
 from streamproof.sansio.framing import EVENTS, Scanner

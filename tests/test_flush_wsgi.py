@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamproof import ConfigurationError, Trace
-from streamproof._pump import stuck
+from streamproof._carry.pump import stuck
 from streamproof.sansio.flush import FlushPolicy
 from streamproof.taps import HeldInside, holds, tap
 from streamproof.wsgi import StreamMiddleware

@@ -59,33 +59,8 @@ PURE = {
 #: What the core may import beside the standard library.
 CORE = {"werkzeug", "asgiref"}
 
-#: The files that carry, and those that only they share.
-ADAPTERS = {
-    "wsgi.py",
-    "asgi.py",
-    "relay.py",
-    "probe.py",
-    "taps.py",
-    "_asgi_flush.py",
-    "_asgi_hops.py",
-    "_asgi_reader.py",
-    "_asgi_turns.py",
-    "_bodies.py",
-    "_budgets.py",
-    "_endings.py",
-    "_whole.py",
-    "_codings.py",
-    "_wrap.py",
-    "_flushing.py",
-    "_http1.py",
-    "_pump.py",
-    "_relay_wire.py",
-    "_telling.py",
-    "_via.py",
-    "_wsgi_flush.py",
-    "_wsgi_kept.py",
-    "_wsgi_hops.py",
-}
+#: The files that carry; what only they share is in ``_carry``.
+ADAPTERS = {"wsgi.py", "asgi.py", "relay.py", "probe.py", "taps.py", "_wrap.py", "_carry"}
 
 FLOORS = {"sansio": 0, "profiles": 1, "adapters": 2, "exporters": 2, "testing": 3, "doors": 4}
 
@@ -97,7 +72,7 @@ def floor(path: Path) -> str:
         return top
     if path.name in ("_replay.py", "diagnose.py"):
         return "profiles"  # the pure part with the facts filled in
-    if len(path.parts) == 1 and top in ADAPTERS:
+    if top in ADAPTERS:
         return "adapters"
     return "doors"
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from streamproof._http1 import Conversation
+from streamproof._carry.http1 import Conversation
 from streamproof.sansio.trace import Request
 from tests.live_support import LIMIT, Booted, boot, eventually, free_port, need
 from tests.policy_apps import BEAT, EVENT, HUGE, LAST, MAX_SIZE, TINY

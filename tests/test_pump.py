@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from streamproof._pump import Kind, Pump, stuck
+from streamproof._carry.pump import Kind, Pump, stuck
 
 LIMIT = 5.0  # seconds that no step takes
 
@@ -189,7 +189,7 @@ def test_it_works_with_threads_that_gevent_has_replaced() -> None:
     program = """
 from gevent import monkey; monkey.patch_all()
 import gevent, time
-from streamproof._pump import Pump, Kind
+from streamproof._carry.pump import Pump, Kind
 def blocks():
     time.sleep(0.05)
     yield b"late"

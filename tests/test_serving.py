@@ -230,7 +230,7 @@ def test_a_server_that_cannot_serve_it_is_told_in_a_sentence(server: str, messag
 
 
 def test_a_server_that_is_not_installed_is_told_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    from streamproof import _servers
+    from streamproof._boot import servers as _servers
 
     monkeypatch.setattr(_servers, "find_spec", lambda name: None if name == "waitress" else object())
     with pytest.raises(ConfigurationError) as caught:

@@ -68,6 +68,24 @@ class ASGI2Class:
         await send({"type": "http.response.body"})
 
 
+class Endpoint:
+    def __init__(self, scope: Any, receive: Any, send: Any) -> None:
+        self._send = send
+
+    def __await__(self) -> Any:
+        return self.answer().__await__()
+
+    async def answer(self) -> None:
+        await self._send({"type": "http.response.start", "status": 200})
+        await self._send({"type": "http.response.body"})
+
+
+class NotAnApp:
+    def __init__(self, pending: Any) -> None: ...
+
+    def __await__(self) -> Any: ...
+
+
 def asgi2_function(scope: Any) -> Any:
     return ASGI2Class(scope)
 
@@ -110,6 +128,7 @@ def test_wsgi_apps_are_told(candidate: Any) -> None:
         decorated(asgi_function),
         ASGI2Class,
         asgi2_function,
+        Endpoint,
     ],
 )
 def test_asgi_apps_are_told(candidate: Any) -> None:
@@ -136,6 +155,7 @@ def test_middlewares_wrap_again() -> None:
         (streamproof, "Is it the module"),
         (None, "what a call returned"),
         (WSGIInstance, "Was an instance of it meant"),
+        (NotAnApp, "Was an instance of it meant"),
         (lambda: wsgi_function, "a factory to be called first"),
         (lambda *args: None, "a factory to be called first"),
         (lambda request: None, "a factory to be called first"),
@@ -154,8 +174,17 @@ def test_options_go_to_the_middleware() -> None:
         streamproof.wrap(wsgi_function, unheard_of=1)
 
 
-@pytest.mark.parametrize("candidate", [ASGI2Class, asgi2_function])
-def test_an_asgi_2_app_is_converted(candidate: Any) -> None:
+def test_starlettes_endpoints_are_told() -> None:
+    endpoints = pytest.importorskip("starlette.endpoints")
+
+    class Page(endpoints.HTTPEndpoint):  # type: ignore[misc,name-defined]
+        """A class whose instances are awaited."""
+
+    assert type(streamproof.wrap(Page)) is asgi.StreamMiddleware
+
+
+@pytest.mark.parametrize("candidate", [ASGI2Class, asgi2_function, Endpoint])
+def test_an_app_of_two_steps_is_run(candidate: Any) -> None:
     import asyncio
 
     sent: list[Any] = []

@@ -11,7 +11,7 @@ from wsgiref.validate import validator
 import pytest
 
 from streamproof import Outcome, Trace
-from streamproof._via import HopCut
+from streamproof._carry.via import HopCut
 from streamproof.wsgi import StreamMiddleware
 from tests.hop_doubles import Answering, BodyHeld, Cutting, Releasing, Straight, TimedStraight, Ways, Whole
 from tests.joining import joining_wsgi

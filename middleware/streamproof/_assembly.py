@@ -14,8 +14,9 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from . import _target, taps
-from ._telling import Recording
+from . import taps
+from ._boot import target as _target
+from ._carry.telling import Recording
 from ._wrap import kind_of, wrap
 from .exporters import Exporter
 from .exporters.background import Background

@@ -42,8 +42,9 @@ def wrap(app: Any, **options: Any) -> Any:
 def kind_of(app: Any) -> Kind:
     """Tell the interface that ``app`` speaks.
 
-    1. A class is ASGI 2.0 when calling its instances gives a coroutine, WSGI when it can be made from two arguments and
-       iterated (the class in PEP 3333's example). Any other class is an error: it was to be instantiated.
+    1. A class is ASGI 3.0 when its instances are awaited and made from three arguments (Starlette's endpoints), ASGI 2.0
+       when calling its instances gives a coroutine, WSGI when it can be made from two arguments and iterated (the class
+       in PEP 3333's example). Any other class is an error: it was to be instantiated.
     2. What gives a coroutine when called is ASGI 3.0; partials are looked through.
     3. Otherwise the arguments that it still needs decide: three is ASGI 3.0 (a function that returns a coroutine), two
        is WSGI, one called ``scope`` is ASGI 2.0. A decorator's ``*args`` gives way to what it decorates.
@@ -56,6 +57,8 @@ def kind_of(app: Any) -> Kind:
             f"{app!r} cannot be called. Expected a WSGI or ASGI app. Is it the module, or what a call returned?"
         )
     if inspect.isclass(app):
+        if hasattr(app, "__await__") and len(_needed(app, True)) == 3:
+            return "asgi"
         if iscoroutinefunction(getattr(app, "__call__", None)):  # noqa: B004  # the method of its instances
             return "asgi2"
         if hasattr(app, "__iter__") and len(_needed(app, True)) == 2:

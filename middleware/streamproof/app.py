@@ -12,7 +12,7 @@ import sys
 from typing import Any
 
 from ._assembly import Assembly
-from ._target import load as _load_app
+from ._boot.target import load as _load_app
 from .sansio.errors import ConfigurationError
 from .settings import load
 

@@ -24,14 +24,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import quote
 
-from ._telling import UNREAD, Listener, Listeners, Recording, clock, stopped
-from ._via import Route
+from ._carry.telling import UNREAD, Listener, Listeners, Recording, clock, stopped
+from ._carry.via import Route
 from .sansio.http import Headers
 from .sansio.recorder import Recorder
 from .sansio.trace import Outcome, Request
 
 if TYPE_CHECKING:
-    from ._budgets import OnViolation
+    from ._carry.budgets import OnViolation
     from .profiles import Profile, Via
     from .sansio.findings import Budget
     from .sansio.flush import FlushPolicy
@@ -80,8 +80,8 @@ class StreamMiddleware:
     ) -> None:
         self._app = app
         if policy is not None or budget is not None:
-            from ._asgi_flush import flushed
-            from ._budgets import enforced
+            from ._carry.asgi_flush import flushed
+            from ._carry.budgets import enforced
 
             self._app, on_trace = enforced(app, flushed, policy, budget, on_violation, on_trace)
         self._listeners = Listeners(on_trace)
@@ -94,7 +94,7 @@ class StreamMiddleware:
             return await self._app(scope, receive, send)
         if self._route is None:
             return await self._recorded(self._recording(scope), scope, receive, send)
-        from ._asgi_hops import through
+        from ._carry.asgi_hops import through
 
         recording = self._recording(scope) if self._listeners else None
         app = self._app if recording is None else partial(self._recorded, recording)

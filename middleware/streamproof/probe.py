@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from ._http1 import Conversation
+from ._carry.http1 import Conversation
 from .sansio.errors import StreamProofError
 from .sansio.trace import Chunk, End, How, Outcome, Request, Response, Trace
 

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from ._relay_wire import BadRequest, ClientSide, ReaderSide, UpstreamSide
+from ._carry.relay_wire import BadRequest, ClientSide, ReaderSide, UpstreamSide
 from .profiles import Profile, Via, resolve
 from .sansio.errors import ConfigurationError
 from .sansio.hop import Chain

@@ -1,8 +1,9 @@
 """Boots a real app server in a process of its own and brings back what it recorded: :func:`serve`.
 
-Knows processes, a loopback port and a folder as inbox. The server is chosen and started by :mod:`streamproof._launch`
-in the child, so that the user's app is never imported here. Whatever happens, the whole process group is ended and the
-folder removed. Used by ``streamproof check`` and by the tests. POSIX only, as process groups are.
+Knows processes, a loopback port and a folder as inbox. The server is chosen and started in the child, by
+:mod:`streamproof._boot.launch`, so that the user's app is never imported here. Whatever happens, the whole process
+group is ended and the folder removed. Used by ``streamproof check`` and by the tests. POSIX only, as process groups
+are.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-from . import _servers, _target
-from ._orders import ORDERS
-from ._servers import Kind
+from ._boot import servers as _servers
+from ._boot import target as _target
+from ._boot.orders import ORDERS
+from ._boot.servers import Kind
 from .sansio.errors import StreamProofError
 from .sansio.trace import Trace
 
@@ -226,7 +228,7 @@ def serve(
         environment = {**os.environ, ORDERS: json.dumps(orders), "PYTHONUNBUFFERED": "1"}
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "streamproof._launch"],
+                [sys.executable, "-m", "streamproof._boot.launch"],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ._telling import clock, log
+from ._carry.telling import clock, log
 from ._wrap import kind_of
 from .sansio.errors import StreamProofError
 from .sansio.findings import Finding

@@ -11,9 +11,9 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from ._bodies import recorded
-from ._telling import UNREAD, Listener, Listeners, Recording, clock, stopped
-from ._via import Route
+from ._carry.bodies import recorded
+from ._carry.telling import UNREAD, Listener, Listeners, Recording, clock, stopped
+from ._carry.via import Route
 from .sansio.http import Headers
 from .sansio.recorder import Recorder
 from .sansio.trace import Outcome, Request
@@ -21,7 +21,7 @@ from .sansio.trace import Outcome, Request
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-    from ._budgets import OnViolation
+    from ._carry.budgets import OnViolation
     from .profiles import Profile, Via
     from .sansio.findings import Budget
     from .sansio.flush import FlushPolicy
@@ -66,8 +66,8 @@ class StreamMiddleware:
     ) -> None:
         self._app = app
         if policy is not None or budget is not None:
-            from ._budgets import enforced
-            from ._wsgi_flush import flushed
+            from ._carry.budgets import enforced
+            from ._carry.wsgi_flush import flushed
 
             self._app, on_trace = enforced(app, flushed, policy, budget, on_violation, on_trace)
         self._listeners = Listeners(on_trace)
@@ -79,7 +79,7 @@ class StreamMiddleware:
             if not self._listeners:
                 return self._app(environ, start_response)
             return self._recorded(self._recording(environ), environ, start_response)
-        from ._wsgi_hops import through
+        from ._carry.wsgi_hops import through
 
         recording = self._recording(environ) if self._listeners else None
         app = self._app if recording is None else partial(self._recorded, recording)

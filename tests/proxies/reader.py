@@ -19,7 +19,7 @@ import h2.events
 import h2.exceptions
 import h2.settings
 
-from streamproof._http1 import Conversation
+from streamproof._carry.http1 import Conversation
 from streamproof.sansio.http import content_length, header
 from streamproof.sansio.trace import Chunk, End, Outcome, Request, Response, Trace
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any, Literal
 
 from asgiref.compatibility import guarantee_single_callable
@@ -14,13 +13,11 @@ Kind = Literal["wsgi", "asgi"]
 
 def kind_of(app: Any) -> Kind:
     """``wsgi`` or ``asgi``; calls nothing. Raises ConfigurationError when it cannot be told."""
-    if inspect.isclass(app) and hasattr(app, "__await__"):
-        return "asgi"  # Starlette's endpoints: made from scope, receive and send, then awaited
     return "wsgi" if _wrap.kind_of(app) == "wsgi" else "asgi"
 
 
 def single(app: Any) -> Any:
     """``app``, an ASGI 2.0 double callable made a single one."""
-    if hasattr(app, "__await__") or _wrap.kind_of(app) != "asgi2":
+    if _wrap.kind_of(app) != "asgi2":
         return app
     return guarantee_single_callable(app)  # type: ignore[no-untyped-call]

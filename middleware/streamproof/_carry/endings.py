@@ -4,9 +4,9 @@ Knows what closed the body and what the app did before. Does not know the shapes
 
 How a stream ended, in this order:
 
-1. what was known before (:meth:`~._telling.Recording.judge`): the app raised, a hop cut it;
+1. what was known before (:meth:`~.telling.Recording.judge`): the app raised, a hop cut it;
 2. all blocks were taken: complete. If the app's ``close()`` raised then: app_error, and it is raised on;
-3. closed earlier, the server being in an exception: SystemExit and its like as :func:`~._telling.stopped` says,
+3. closed earlier, the server being in an exception: SystemExit and its like as :func:`~.telling.stopped` says,
    a TypeError, ValueError or AssertionError: app_error (the server refused a block), any other: client_gone;
 4. closed earlier without one: complete when the response has no body (HEAD, 1xx, 204, 304) or Content-Length is
    reached, client_gone otherwise.
@@ -17,9 +17,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from ._telling import Recording, clock, stopped
-from .sansio.http import content_length, has_body
-from .sansio.trace import Outcome
+from ..sansio.http import content_length, has_body
+from ..sansio.trace import Outcome
+from .telling import Recording, clock, stopped
 
 
 def failed(recording: Recording, error: BaseException) -> None:

@@ -7,7 +7,7 @@ any other runs inline, in the thread that iterates. Does not know what the hops 
   pulled on inside the call, since ``start_response`` is due before the first block (and Granian reads the head there).
 - A block that is held is answered upward with ``b""``, PEP 3333's word for "not yet" ("Middleware Handling of Block
   Boundaries"). Gunicorn, Werkzeug and wsgiref send the head at that moment.
-- A cut raises :class:`~._via.HopCut` after the app was closed. Servers then end the connection without the last
+- A cut raises :class:`~.via.HopCut` after the app was closed. Servers then end the connection without the last
   chunk, but Granian ends the body properly. Before the head has left, a server can only answer 500.
 - The app's exception is raised on after what the hops release at an upstream abort.
 """
@@ -20,13 +20,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from ._endings import closed_early
-from ._pump import Kind, Pulled, Pump
-from ._telling import Recording, clock
-from ._via import HopCut, Leg, Route, server_fields
-from .sansio.http import reason
-from .sansio.machine import Cut, Data, Event, Events, Head, Machine
-from .sansio.trace import Outcome, Request
+from ..sansio.http import reason
+from ..sansio.machine import Cut, Data, Event, Events, Head, Machine
+from ..sansio.trace import Outcome, Request
+from .endings import closed_early
+from .pump import Kind, Pulled, Pump
+from .telling import Recording, clock
+from .via import HopCut, Leg, Route, server_fields
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

@@ -14,17 +14,17 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from . import taps
-from ._asgi_reader import ReaderLeft, ReaderWatch
-from ._asgi_turns import LoopWatch, Noticing, give_way, in_asyncio
-from ._flushing import Flushing
-from ._telling import FAILED, clock, log
-from .asgi import App, Message, Receive, Scope, Send, _request
-from .sansio.flush.policy import FlushMachine
-from .sansio.flush.recognise import OPT_HEADER, Kind, unopted
-from .sansio.http import Headers, head_size
-from .sansio.machine import Cut, Data, End, Event, Events, Head
-from .sansio.trace import Request
+from .. import taps
+from ..asgi import App, Message, Receive, Scope, Send, _request
+from ..sansio.flush.policy import FlushMachine
+from ..sansio.flush.recognise import OPT_HEADER, Kind, unopted
+from ..sansio.http import Headers, head_size
+from ..sansio.machine import Cut, Data, End, Event, Events, Head
+from ..sansio.trace import Request
+from .asgi_reader import ReaderLeft, ReaderWatch
+from .asgi_turns import LoopWatch, Noticing, give_way, in_asyncio
+from .flushing import Flushing
+from .telling import FAILED, clock, log
 
 #: With these a response is none of ours: a body that is no stream, a file, or a second start (the server's to refuse).
 _FORWARDED = ("http.response.body", "http.response.pathsend", "http.response.zerocopysend", "http.response.start")

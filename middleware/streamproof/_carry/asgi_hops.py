@@ -5,7 +5,7 @@ first has a deadline (asyncio only) and ended with the response. Does not know w
 
 - ``send`` returns once what left the hops was sent on, so a hop that holds takes bytes without backpressure.
 - When a hop has ended the response, ``receive`` gives http.disconnect and ``send`` raises OSError (ASGI 2.4). After an
-  answer of its own the app may go on; after a cut the app's task is cancelled and :class:`~._via.HopCut` raised, at
+  answer of its own the app may go on; after a cut the app's task is cancelled and :class:`~.via.HopCut` raised, at
   which servers end the connection without the last chunk (daphne leaves it open).
 - Files (pathsend, zerocopysend) are read here, since hops need the bytes. Unknown messages pass at once.
 - The app's exception is raised on after what the hops release at an upstream abort.
@@ -18,13 +18,13 @@ import os
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
-from ._telling import Recording, clock
-from ._via import HopCut, Leg, Route, server_fields
-from .sansio.machine import Cut, Data, End, Event, Events, Head, Machine
-from .sansio.trace import Outcome, Request
+from ..sansio.machine import Cut, Data, End, Event, Events, Head, Machine
+from ..sansio.trace import Outcome, Request
+from .telling import Recording, clock
+from .via import HopCut, Leg, Route, server_fields
 
 if TYPE_CHECKING:
-    from .asgi import App, Message, Receive, Scope, Send
+    from ..asgi import App, Message, Receive, Scope, Send
 
 _PIECE = 65536
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ._orders import leave, orders
-from ._target import load
-from .sansio.trace import Trace
+from ..sansio.trace import Trace
+from .orders import leave, orders
+from .target import load
 
 
 def _app() -> Any:
@@ -17,7 +17,7 @@ def _app() -> Any:
     inbox: str = asked["inbox"]
     app = load(asked["target"])
     if asked["wrap"]:
-        from . import wrap
+        from .. import wrap
 
         def record(trace: Trace) -> None:
             leave(inbox, "trace", trace=trace.to_dict())

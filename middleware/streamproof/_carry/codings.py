@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 from typing import Any
 
-from .sansio.errors import ConfigurationError
-from .sansio.flush.encode import GZIP, Coder, Coders
+from ..sansio.errors import ConfigurationError
+from ..sansio.flush.encode import GZIP, Coder, Coders
 
 #: nginx's brotli module compresses streams with 6; a stream is flushed often, and above 5 the time per byte doubles.
 _BROTLI_QUALITY = 5

@@ -1,6 +1,6 @@
 """The process that a server is booted in: it looks at the app, chooses the server, and becomes it.
 
-``python -m streamproof._launch`` imports the app once to see its kind (and to tell what is wrong with it in one
+``python -m streamproof._boot.launch`` imports the app once to see its kind (and to tell what is wrong with it in one
 sentence), then replaces itself by the server's own command line, which imports it afresh as it would in production.
 ``… werkzeug HOST PORT`` is the command line that werkzeug's development server does not have.
 """
@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 import sys
 
-from ._orders import leave, orders
-from ._servers import USUAL, server_named
-from ._target import kind_of, load
-from .sansio.errors import StreamProofError
+from ..sansio.errors import StreamProofError
+from .orders import leave, orders
+from .servers import USUAL, server_named
+from .target import kind_of, load
 
 CANNOT = 3  # exit status; the sentence is in the inbox
 
@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> int:
 def _werkzeug(host: str, port: str) -> int:
     from werkzeug.serving import run_simple
 
-    from ._served import app
+    from .served import app
 
     run_simple(host, int(port), app, threaded=True)
     return 0

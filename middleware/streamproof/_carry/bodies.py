@@ -14,10 +14,10 @@ from typing import Any
 
 from werkzeug.wsgi import ClosingIterator
 
-from ._endings import close_stream, failed
-from ._telling import Recording, clock
-from ._whole import RecordedList, RecordedTuple, SizedBody, recorded_file
-from .sansio.trace import Outcome
+from ..sansio.trace import Outcome
+from .endings import close_stream, failed
+from .telling import Recording, clock
+from .whole import RecordedList, RecordedTuple, SizedBody, recorded_file
 
 
 def recorded(result: Any, recording: Recording, file_wrapper: object) -> Any:

@@ -11,13 +11,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
-from . import taps
-from ._flushing import Flushing
-from ._telling import BudgetExceeded, Listener, Recording, log
-from .sansio.errors import ConfigurationError
-from .sansio.findings import Budget, Finding, examine
-from .sansio.flush import FlushPolicy
-from .sansio.trace import Trace
+from .. import taps
+from ..sansio.errors import ConfigurationError
+from ..sansio.findings import Budget, Finding, examine
+from ..sansio.flush import FlushPolicy
+from ..sansio.trace import Trace
+from .flushing import Flushing
+from .telling import BudgetExceeded, Listener, Recording, log
 
 Action = Literal["log", "metric", "raise"] | Callable[[Finding, Trace], object]
 OnViolation = Action | Sequence[Action]

@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from . import taps
-from ._telling import clock, log
-from .sansio.findings import Finding
-from .sansio.flush.policy import OnHold
+from .. import taps
+from ..sansio.findings import Finding
+from ..sansio.flush.policy import OnHold
+from .telling import clock, log
 
 #: Turns that a chunk needs to leave a server that writes when its socket is ready (Daphne): in the first the loop asks
 #: whether it is, and what it then does comes after the tasks that were waiting already.

@@ -10,10 +10,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib.util import find_spec
 
-from .sansio.errors import StreamProofError
-from .sansio.http import HOP_BY_HOP, LAST_CHUNK_SIZE, Framing, content_length, has_body, header, reason, tokens, without
-from .sansio.machine import Cut, Data, End, Event, Head
-from .sansio.trace import Request
+from ..sansio.errors import StreamProofError
+from ..sansio.http import (
+    HOP_BY_HOP,
+    LAST_CHUNK_SIZE,
+    Framing,
+    content_length,
+    has_body,
+    header,
+    reason,
+    tokens,
+    without,
+)
+from ..sansio.machine import Cut, Data, End, Event, Head
+from ..sansio.trace import Request
 
 if find_spec("h11") is None:
     raise StreamProofError(

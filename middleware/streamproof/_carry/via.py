@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from ._telling import log
-from .sansio.errors import ConfigurationError
-from .sansio.http import HOP_BY_HOP, LAST_CHUNK_SIZE, Headers, has_body, without
-from .sansio.machine import Cut, Data, End, Head, Machine, framed
-from .sansio.trace import Request, Response
+from ..sansio.errors import ConfigurationError
+from ..sansio.http import HOP_BY_HOP, LAST_CHUNK_SIZE, Headers, has_body, without
+from ..sansio.machine import Cut, Data, End, Head, Machine, framed
+from ..sansio.trace import Request, Response
+from .telling import log
 
 if TYPE_CHECKING:
-    from .profiles import Profile, Via
+    from ..profiles import Profile, Via
 
 
 class HopCut(ConnectionAbortedError):
@@ -40,7 +40,7 @@ class Route:
     """
 
     def __init__(self, via: str | Profile | Via) -> None:
-        from .profiles import resolve
+        from ..profiles import resolve
 
         # Whatever starts a machine will do, so that a hop can be tried before it is a profile.
         foreign = not isinstance(via, str) and callable(getattr(via, "start", None))
@@ -74,7 +74,7 @@ class Leg:
 
     def head(self, status: int, headers: Headers) -> Head:
         """The head as the server would write it to the first hop."""
-        from .profiles import source_of
+        from ..profiles import source_of
 
         source = source_of(self._server)(Response(status, headers), self._asked)
         self._framing = source.framing

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ._codings import coders
-from .sansio.errors import ConfigurationError
-from .sansio.flush import FlushPolicy
-from .sansio.flush.policy import FlushMachine
-from .sansio.framing import EVENTS
-from .sansio.http import Headers
-from .sansio.trace import Chunk, End, Outcome, Request, Response, Trace
+from ..sansio.errors import ConfigurationError
+from ..sansio.flush import FlushPolicy
+from ..sansio.flush.policy import FlushMachine
+from ..sansio.framing import EVENTS
+from ..sansio.http import Headers
+from ..sansio.trace import Chunk, End, Outcome, Request, Response, Trace
+from .codings import coders
 
 #: Event sizes before a silence, bytes: small, and on either side of a memory page and of two.
 _EVENTS = (20, 777, 4090, 4100, 9000)
@@ -51,7 +51,7 @@ def beat_size(via: str, policy: FlushPolicy) -> int:
     Found by replaying event streams with the head that ``policy`` gives them. Raises ConfigurationError when not even
     the largest heartbeat does it (a hop that holds the whole body), or ``via`` cannot be resolved.
     """
-    from .profiles import resolve
+    from ..profiles import resolve
 
     resolve(via)
     low, high = 0, 16
@@ -69,7 +69,7 @@ def beat_size(via: str, policy: FlushPolicy) -> int:
 
 
 def _frees(via: str, policy: FlushPolicy, size: int) -> bool:
-    from ._replay import replay
+    from .._replay import replay
 
     assert EVENTS.beat is not None
     head = _head(policy)
@@ -86,7 +86,7 @@ def _frees(via: str, policy: FlushPolicy, size: int) -> bool:
 
 
 def _head(policy: FlushPolicy) -> Headers:
-    from .sansio.flush.annotate import annotate
+    from ..sansio.flush.annotate import annotate
 
     return annotate(
         (("Content-Type", "text/event-stream"),),

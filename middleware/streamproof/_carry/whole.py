@@ -10,10 +10,10 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import IO, Any
 
-from ._endings import close_stream, close_whole, failed
-from ._telling import Recording, clock
-from .sansio.http import content_length, has_body
-from .sansio.trace import Outcome
+from ..sansio.http import content_length, has_body
+from ..sansio.trace import Outcome
+from .endings import close_stream, close_whole, failed
+from .telling import Recording, clock
 
 
 class _Whole:

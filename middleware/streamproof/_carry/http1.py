@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 
-from .sansio.errors import ConfigurationError, StreamProofError
-from .sansio.http import Framing, content_length, has_body, tokens
-from .sansio.trace import Request, Response
+from ..sansio.errors import ConfigurationError, StreamProofError
+from ..sansio.http import Framing, content_length, has_body, tokens
+from ..sansio.trace import Request, Response
 
 try:
     import h11

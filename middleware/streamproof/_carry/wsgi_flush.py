@@ -16,18 +16,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from . import taps
-from ._flushing import Flushing
-from ._pump import Kind as Brought
-from ._pump import Pump
-from ._telling import FAILED, clock, log
-from ._wsgi_kept import Kept, Write
-from .sansio.flush.policy import FlushMachine
-from .sansio.flush.recognise import Kind, unopted
-from .sansio.http import head_size
-from .sansio.machine import Cut, Data, End, Event, Events, Head
-from .sansio.trace import Request
-from .wsgi import _request
+from .. import taps
+from ..sansio.flush.policy import FlushMachine
+from ..sansio.flush.recognise import Kind, unopted
+from ..sansio.http import head_size
+from ..sansio.machine import Cut, Data, End, Event, Events, Head
+from ..sansio.trace import Request
+from ..wsgi import _request
+from .flushing import Flushing
+from .pump import Kind as Brought
+from .pump import Pump
+from .telling import FAILED, clock, log
+from .wsgi_kept import Kept, Write
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
-from .sansio.errors import ConfigurationError, StreamProofError
-from .sansio.findings import Finding
-from .sansio.http import Headers, head_size
-from .sansio.recorder import Recorder
-from .sansio.trace import Outcome, Request, Trace
+from ..sansio.errors import ConfigurationError, StreamProofError
+from ..sansio.findings import Finding
+from ..sansio.http import Headers, head_size
+from ..sansio.recorder import Recorder
+from ..sansio.trace import Outcome, Request, Trace
 
 Listener: TypeAlias = Callable[[Trace], object]
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Literal
 
-from .sansio.errors import ConfigurationError
+from ..sansio.errors import ConfigurationError
 
 Kind = Literal["wsgi", "asgi"]
 
 #: The module that holds the recorded app, as every server is told to load it.
-APP = "streamproof._served:app"
+APP = "streamproof._boot.served:app"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class AppServer:
                 f"The server {self.name} serves {self.kinds[0].upper()} apps, and this one is {kind.upper()}. "
                 f"Expected one of: {others}. Is it the right app?"
             )
-        module = "streamproof._launch" if self.name == "werkzeug" else self.name
+        module = "streamproof._boot.launch" if self.name == "werkzeug" else self.name
         fixed = self.arguments(kind, host, port)
         return [sys.executable, "-m", module, *fixed[:-1], *options, fixed[-1]]
 

@@ -13,8 +13,8 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from ._servers import Kind
-from .sansio.errors import ConfigurationError
+from ..sansio.errors import ConfigurationError
+from .servers import Kind
 
 _FORM = re.compile(r"(?P<module>[\w.]+):(?P<name>[A-Za-z_][\w.]*)(?P<call>\(\))?")
 FORM = "'module:app' or 'module:factory()'"
@@ -74,7 +74,7 @@ def load(target: str) -> Any:
 
 def kind_of(app: Callable[..., Any]) -> Kind:
     """Is ``app`` WSGI or ASGI (2.0 included)? Raises ConfigurationError when it cannot be told."""
-    from ._wrap import kind_of as exactly
+    from .._wrap import kind_of as exactly
 
     return "wsgi" if exactly(app) == "wsgi" else "asgi"
 

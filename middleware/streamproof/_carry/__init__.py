@@ -1,0 +1,1 @@
+"""What the two middlewares, the relay and the probe share: they carry, ``sansio`` decides."""
