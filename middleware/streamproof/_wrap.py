@@ -42,9 +42,9 @@ def wrap(app: Any, **options: Any) -> Any:
 def kind_of(app: Any) -> Kind:
     """Tell the interface that ``app`` speaks.
 
-    1. A class is ASGI 3.0 when its instances are awaited and made from three arguments (Starlette's endpoints), ASGI 2.0
-       when calling its instances gives a coroutine, WSGI when it can be made from two arguments and iterated (the class
-       in PEP 3333's example). Any other class is an error: it was to be instantiated.
+    1. A class is ASGI 3.0 when it can be made from three arguments and awaited (Starlette's endpoints), ASGI 2.0 when
+       calling its instances gives a coroutine, WSGI when it can be made from two arguments and iterated (the class in
+       PEP 3333's example). Any other class is an error: it was to be instantiated.
     2. What gives a coroutine when called is ASGI 3.0; partials are looked through.
     3. Otherwise the arguments that it still needs decide: three is ASGI 3.0 (a function that returns a coroutine), two
        is WSGI, one called ``scope`` is ASGI 2.0. A decorator's ``*args`` gives way to what it decorates.
