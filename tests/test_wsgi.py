@@ -130,7 +130,7 @@ def test_cookies_and_credentials_are_not_recorded_but_their_size_is() -> None:
     server.finish()
     assert server.starts == [("200 OK", fields)]
     assert traces[0].response is not None
-    assert traces[0].response.headers == (("Set-Cookie", "[redacted]"),)
+    assert traces[0].response.headers == (("Set-Cookie", "[redacted]********"),)
     assert traces[0].response.wire_size == len("HTTP/1.1 200 OK\r\nSet-Cookie: session=0123456789\r\n\r\n")
     assert {value for name, value in traces[0].request.headers if name in ("Cookie", "Authorization")} == {"[redacted]"}
 

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from ..sansio.errors import ConfigurationError, StreamProofError
 from ..sansio.findings import Finding
-from ..sansio.http import Headers, head_size
+from ..sansio.http import Headers
 from ..sansio.recorder import Recorder
 from ..sansio.trace import Outcome, Request, Trace
 
@@ -157,9 +157,7 @@ class Recording:
 
     def head(self, status: int, headers: Headers) -> None:
         """The app named its head."""
-        kept = redacted(headers)
-        size = None if kept is headers else head_size(status, headers)
-        self.recorder.proposed(status, kept, clock(), head_size=size)
+        self.recorder.proposed(status, redacted(headers), clock())
         if self._listeners is not None and self._listeners._watchers:
             self._listeners.headed(self)
 
@@ -189,10 +187,16 @@ class Recording:
 
 
 def redacted(headers: Headers) -> Headers:
-    """``headers`` without the values of :data:`SECRET` fields; the same object when there are none."""
+    """``headers`` without the values of :data:`SECRET` fields; the same object when there are none.
+
+    What stands for a value is as long as it was (and no shorter than :data:`REDACTED`), because the size of a head
+    decides when a hop's first buffer is full.
+    """
     for name, _ in headers:
         if name.lower() in SECRET:
-            return tuple((name, REDACTED if name.lower() in SECRET else value) for name, value in headers)
+            return tuple(
+                (name, REDACTED.ljust(len(value), "*") if name.lower() in SECRET else value) for name, value in headers
+            )
     return headers
 
 

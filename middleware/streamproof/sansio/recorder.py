@@ -77,15 +77,11 @@ class Recorder:
         now: float,
         *,
         framing: Framing | None = None,
-        head_size: int | None = None,
     ) -> None:
-        """The app named its head. A later call replaces it, until the first byte committed it.
-
-        ``head_size`` is its true size in bytes when ``headers`` do not tell it (values were left out).
-        """
+        """The app named its head. A later call replaces it, until the first byte committed it."""
         if self.phase in (Phase.IDLE, Phase.PROPOSED) and not self._tally.chunks:
             self.phase = Phase.PROPOSED
-            self._head = Response(status, headers, now - self.started_at, head_size, framing)
+            self._head = Response(status, headers, now - self.started_at, framing=framing)
 
     def chunk(self, at: float, size: int, accepted_at: float | None, data: bytes | None = None) -> None:
         """One chunk, its times on the driver's clock; ``accepted_at`` is None when nobody took it any more."""
