@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import warnings
 import zlib
@@ -9,9 +10,10 @@ from typing import Any
 from wsgiref.util import setup_testing_defaults
 
 import pytest
+from asgiref.wsgi import WsgiToAsgi
 
 from demo_apps.zoo import ZOO
-from streamproof import Budget, Trace, wrap
+from streamproof import Budget, Trace, examine, wrap
 from streamproof.sansio.findings import Finding
 from streamproof.sansio.flush import FlushPolicy
 from streamproof.taps import HeldInside, tap
@@ -72,6 +74,21 @@ def test_what_cannot_be_cured_is_named_by_a_finding(monkeypatch: pytest.MonkeyPa
     assert told == ["SP105"]
     Reader().read_wsgi(wrap(load("demo_apps.raw_wsgi:app"), **options), "/stream")
     assert told == ["SP105"], "the same stream without the layer is no finding"
+
+
+@pytest.mark.parametrize("bridged", [True, False])
+def test_a_bridge_that_never_closes_is_named(monkeypatch: pytest.MonkeyPatch, bridged: bool) -> None:
+    bridge: Any = WsgiToAsgi
+    replace_pauses(monkeypatch, lambda: None)
+    traces: list[Trace] = []
+    inner = wrap(load("demo_apps.zoo.bridge_never_closes:wsgi_app"), on_trace=traces.append)
+    if bridged:
+        Reader().read_asgi(bridge(inner), "/stream")
+    else:
+        Reader().read_wsgi(inner, "/stream")
+    gc.collect()
+    (trace,) = traces
+    assert [finding.code for finding in examine(trace)] == (["SP205"] if bridged else [])
 
 
 def test_a_tap_inside_names_the_layer_while_it_holds(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace as with_changes
+
 import pytest
 
 from streamproof import Budget, ConfigurationError, Trace, examine, locate, replay
 from streamproof.diagnose import diagnose
 from streamproof.sansio.delivery import bursts, compare, lags
-from streamproof.sansio.trace import Chunk, Outcome, Request
+from streamproof.sansio.trace import NEVER_CLOSED, Chunk, End, Outcome, Request
 from streamproof.sansio.verdict import judge_delivery
 
 from .traces import stream, tokens
@@ -165,6 +167,7 @@ def test_locate_wants_two_places_with_chunks() -> None:
         (stream([(0.0, 1)], outcome=Outcome.CUT), None, ["SP202"]),
         (stream([(0.0, 1)], outcome=Outcome.ABANDONED), None, ["SP203"]),
         (stream([(0.0, 1)], outcome=Outcome.SHUTDOWN), None, ["SP204"]),
+        (with_changes(stream([(0.0, 1)]), end=End(1.0, Outcome.COMPLETE, reason=NEVER_CLOSED)), None, ["SP205"]),
         (stream([(0.0, 1)], outcome=Outcome.CLIENT_GONE), None, []),
         (stream([(0.0, 3)], headers=[("Content-Length", "5")], framing="length"), None, ["SP301"]),
         (stream([(0.0, 3)], headers=[("Connection", "keep-alive")]), None, ["SP302"]),

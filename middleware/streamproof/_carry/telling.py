@@ -15,7 +15,7 @@ from ..sansio.errors import ConfigurationError, StreamProofError
 from ..sansio.findings import Finding
 from ..sansio.http import Headers
 from ..sansio.recorder import Recorder
-from ..sansio.trace import Outcome, Request, Trace
+from ..sansio.trace import NEVER_CLOSED, Outcome, Request, Trace
 
 Listener: TypeAlias = Callable[[Trace], object]
 
@@ -182,8 +182,12 @@ class Recording:
         listeners.tell(self, self.recorder.ended(outcome, now, by=by, reason=reason))
 
     def __del__(self) -> None:
-        if self._listeners is not None:
-            self.end(Outcome.ABANDONED if self.exhausted_at is None else Outcome.COMPLETE)
+        if self._listeners is None:
+            return
+        if self.exhausted_at is None:
+            self.end(Outcome.ABANDONED)
+        else:  # a body of one chunk may be a list, which has nothing to close
+            self.end(Outcome.COMPLETE, reason=NEVER_CLOSED if self.recorder.figures(clock()).chunks > 1 else None)
 
 
 def redacted(headers: Headers) -> Headers:

@@ -13,7 +13,7 @@ from typing import Any
 from .delivery import bursts, compare
 from .errors import ConfigurationError
 from .http import HOP_BY_HOP, content_length, has_body, media_type, tokens
-from .trace import Outcome, Trace
+from .trace import NEVER_CLOSED, Outcome, Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +132,9 @@ def _ends(trace: Trace) -> Iterator[Finding]:
     elif end.outcome is Outcome.ABANDONED:
         hint = "Does a layer drop the iterable without calling close()?"
         yield Finding("SP203", "abandoned", f"it was collected without close() {at}", hint)
+    elif end.reason == NEVER_CLOSED:
+        hint = "Does a bridge or a server leave it to the garbage collector?"
+        yield Finding("SP205", "never-closed", f"the app's iterable was not closed {at}", hint)
     elif end.outcome is Outcome.SHUTDOWN:
         hint = "Is the graceful timeout shorter than the stream?"
         yield Finding("SP204", "shutdown", f"the server stopped {at}", hint)

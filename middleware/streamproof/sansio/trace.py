@@ -21,6 +21,10 @@ from .figures import Figures, measure
 from .http import Framing, Headers, head_size
 
 FORMAT = 1
+
+#: The reason of a complete stream whose iterable its server or bridge never closed (PEP 3333 demands it).
+NEVER_CLOSED = "close() was never called"
+
 How = Literal["fin", "rst"]
 
 
