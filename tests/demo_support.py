@@ -102,9 +102,7 @@ class Reader:
     def pause(self) -> None:
         self.held_at_pause.append(self.body)
 
-    def read_wsgi(
-        self, app: WSGIApplication, target: str, *, method: str = "GET", headers: Headers = ()
-    ) -> "Reader":
+    def read_wsgi(self, app: WSGIApplication, target: str, *, method: str = "GET", headers: Headers = ()) -> "Reader":
         """Read the response block by block, then close it."""
         parts = urlsplit(target)
         environ: dict[str, Any] = {
@@ -130,9 +128,7 @@ class Reader:
                 result.close()
         return self
 
-    def read_asgi(
-        self, app: ASGIApplication, target: str, *, method: str = "GET", headers: Headers = ()
-    ) -> "Reader":
+    def read_asgi(self, app: ASGIApplication, target: str, *, method: str = "GET", headers: Headers = ()) -> "Reader":
         """Read the response event by event, to its end."""
         asyncio.run(self.exchange(app, target, method=method, headers=headers))
         return self
@@ -159,8 +155,7 @@ class Reader:
             "raw_path": parts.path.encode(),
             "query_string": parts.query.encode(),
             "root_path": "",
-            "headers": [(b"host", b"127.0.0.1")]
-            + [(name.lower().encode(), value.encode()) for name, value in headers],
+            "headers": [(b"host", b"127.0.0.1")] + [(name.lower().encode(), value.encode()) for name, value in headers],
             "client": ("127.0.0.1", 50000),
             "server": ("127.0.0.1", 80),
         }

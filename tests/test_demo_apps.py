@@ -358,9 +358,7 @@ def test_flask_streamhtml_sends_blocks_of_the_size_asked_for(
         ("/stream?delay=slow", "delay must be a number"),
     ],
 )
-def test_flask_refuses_a_bad_value_in_clear_words(
-    flask_app: WSGIApplication, target: str, problem: str
-) -> None:
+def test_flask_refuses_a_bad_value_in_clear_words(flask_app: WSGIApplication, target: str, problem: str) -> None:
     reader = Reader().read_wsgi(flask_app, target)
     assert reader.status == 400
     assert reader.text.startswith(problem)
@@ -462,9 +460,7 @@ def test_client_says_that_no_server_is_there(
 
 @pytest.mark.usefixtures("no_delay")
 @pytest.mark.servers
-def test_client_tells_of_a_refusal(
-    capsys: pytest.CaptureFixture[str], run_client: Callable[[list[str]], int]
-) -> None:
+def test_client_tells_of_a_refusal(capsys: pytest.CaptureFixture[str], run_client: Callable[[list[str]], int]) -> None:
     need("uvicorn")
     with PausedServer("uvicorn", "demo_apps.raw_asgi:app") as server:
         url = f"{server.url}/search"
