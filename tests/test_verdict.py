@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace as with_changes
+from pathlib import Path
 
 import pytest
 
@@ -207,3 +209,11 @@ def test_gzip_behind_nginx_is_named_for_a_reader_that_accepts_it() -> None:
     assert verdict.word == "held to the end"
     assert verdict.rule is not None
     assert verdict.rule.startswith("gzip with buffering on")
+
+
+def test_the_page_on_findings_lists_every_code() -> None:
+    root = Path(__file__).parent.parent
+    sources = (path.read_text("utf-8") for path in (root / "middleware").rglob("*.py"))
+    codes = {code for source in sources for code in re.findall(r'"(SP\d{3})"', source)}
+    page = (root / "docs" / "findings.md").read_text("utf-8")
+    assert set(re.findall(r"^\| (SP\d{3}) ", page, re.MULTILINE)) == codes
