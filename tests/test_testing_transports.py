@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from streamproof.testing.likes import LIKES
 from streamproof.testing.lockstep import Held, assert_streams, assert_streams_async
 from streamproof.testing.transports import Transport
 
-from .testing_apps import ASGIStream, WSGIStream, need
+from .testing_apps import ASGIStream, WSGIStream, need, pause
 
 LIBRARIES = ["httpx", "httpx2"]
 KINDS = [WSGIStream, ASGIStream]
@@ -395,3 +396,238 @@ def test_an_unknown_server_is_refused_with_the_valid_ones() -> None:
         Transport(WSGIStream(), like="apache")
     with pytest.raises(ValueError, match="is no known profile"):
         Transport(WSGIStream(), via="ngnix")
+
+
+class Echo:
+    """Answers each chunk of its request with the same; `events` says in which order things were made and read."""
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+
+    def chunks(self, fails_at: int | None = None) -> Iterator[bytes]:
+        for number in range(1, 4):
+            if number == fails_at:
+                raise LookupError("the reader's disk is full")
+            self.events.append(f"made {number}")
+            yield b"chunk %d\n" % number
+        self.events.append("made all")
+
+    async def achunks(self) -> Any:
+        for chunk in self.chunks():
+            await pause(1)
+            yield chunk
+
+
+class ASGIEcho(Echo):
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            raise NotImplementedError
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                self.events.append("told")
+                return
+            self.events.append(f"read {len(message['body'])}")
+            more = message["more_body"]
+            await send({"type": "http.response.body", "body": message["body"], "more_body": more})
+
+
+class WSGIEcho(Echo):
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", [])
+        assert environ["wsgi.input_terminated"]
+        for line in environ["wsgi.input"]:
+            self.events.append(f"read {len(line)}")
+            yield line
+        self.events.append("read 0")
+
+
+ECHOED = ["made 1", "read 8", "made 2", "read 8", "made 3", "read 8", "made all", "read 0"]
+
+
+@pytest.mark.parametrize("kind", [ASGIEcho, WSGIEcho])
+@pytest.mark.parametrize("control", [False, True], ids=["as_is", "joined"])
+def test_a_request_reaches_the_app_chunk_by_chunk(library: Any, kind: Any, control: bool) -> None:
+    app = kind()
+    transport = Transport(joined(app) if control else app)
+    with (
+        library.Client(transport=transport) as client,
+        client.stream("POST", URL, content=app.chunks()) as response,
+    ):
+        if control:
+            with pytest.raises(Held, match="inner app produced chunk 2 before the reader held chunk 1"):
+                assert_streams(response)
+        else:
+            assert_streams(response)
+            assert app.events == ECHOED
+
+
+@pytest.mark.parametrize("control", [False, True], ids=["as_is", "joined"])
+def test_an_async_request_reaches_the_app_chunk_by_chunk(library: Any, run: Any, control: bool) -> None:
+    app = ASGIEcho()
+
+    async def main() -> None:
+        transport = Transport(joined(app) if control else app)
+        async with (
+            library.AsyncClient(transport=transport) as client,
+            client.stream("POST", URL, content=app.achunks()) as response,
+        ):
+            if control:
+                with pytest.raises(Held, match="inner app produced chunk 2"):
+                    await assert_streams_async(response)
+            else:
+                await assert_streams_async(response)
+                assert app.events == ECHOED
+
+    run(main)
+
+
+def test_a_wsgi_app_under_an_async_client_gets_its_request_whole(library: Any) -> None:
+    app = WSGIEcho()
+
+    async def main() -> None:
+        async with library.AsyncClient(transport=Transport(app)) as client:
+            response = await client.post(URL, content=app.achunks(), headers={"Transfer-Encoding": "chunked"})
+            assert response.content == b"".join(CHUNKS[:3])
+        assert app.events[:4] == ["made 1", "made 2", "made 3", "made all"]
+
+    on_asyncio(main)
+
+
+def test_what_a_request_raises_is_raised_and_the_app_is_told(library: Any) -> None:
+    app = ASGIEcho()
+    with library.Client(transport=Transport(app)) as client:
+        with (
+            client.stream("POST", URL, content=app.chunks(fails_at=2)) as response,
+            pytest.raises(LookupError, match="disk is full"),
+        ):
+            list(response.iter_raw())
+        assert response.trace.outcome == "client_gone"
+    assert app.events == ["made 1", "read 8", "told"]
+
+
+def test_an_app_that_stops_waiting_for_its_request_gets_the_rest_of_it(library: Any, run: Any) -> None:
+    import anyio
+
+    got: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            raise NotImplementedError
+        while not got or got[-1]["more_body"]:
+            with anyio.move_on_after(0.4):
+                got.append(await receive())
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    async def main() -> None:
+        async with library.AsyncClient(transport=Transport(app)) as client:
+            await client.post(URL, content=Echo().achunks())
+        assert b"".join(message["body"] for message in got) == b"".join(CHUNKS[:3])
+
+    run(main)
+
+
+@pytest.mark.parametrize("control", [False, True], ids=["as_is", "joined"])
+def test_a_file_that_the_server_is_to_send_arrives_as_body(library: Any, tmp_path: Path, control: bool) -> None:
+    data = bytes(range(256)) * 1000
+    (tmp_path / "export").write_bytes(data)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            raise NotImplementedError
+        assert "http.response.pathsend" in scope["extensions"]
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.pathsend", "path": str(tmp_path / "export")})
+
+    transport = Transport(joined(app) if control else app, like="granian")
+    with library.Client(transport=transport) as client, client.stream("GET", URL) as response:
+        if control:
+            with pytest.raises(Held, match="1 chunk of 256000 B came"):
+                assert_streams(response)
+        else:
+            assert_streams(response)
+            assert response.trace.figures.bytes == len(data)
+    with library.Client(transport=transport) as client:
+        assert client.get(URL).content == data
+
+
+def test_starlettes_files_go_where_they_may(tmp_path: Path) -> None:
+    need("starlette", "httpx")
+    import httpx
+    from starlette.responses import FileResponse
+
+    (tmp_path / "export").write_text("rows")
+    for like in ("granian", "uvicorn"):
+        with httpx.Client(transport=Transport(FileResponse(tmp_path / "export"), like=like, lifespan=False)) as client:
+            assert client.get(URL).text == "rows"
+
+
+@pytest.mark.parametrize("kind", ["pathsend", "trailers"])
+def test_what_the_server_does_not_offer_is_the_apps_fault(library: Any, kind: str) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [], "trailers": True})
+        await send({"type": f"http.response.{kind}", "path": __file__})
+
+    with (
+        library.Client(transport=Transport(app, lifespan=False)) as client,
+        pytest.raises(Exception, match=f"The app sent http.response.{kind}, which uvicorn does not offer"),
+    ):
+        client.get(URL)
+
+
+class WithTrailers:
+    def __init__(self, *order: str) -> None:
+        self.order = order
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            raise NotImplementedError
+        offered = "http.response.trailers" in scope.get("extensions", {})
+        await send({"type": "http.response.start", "status": 200, "headers": [], "trailers": offered})
+        for number, step in enumerate(self.order, 1):
+            more = step in self.order[number:]
+            if step == "body":
+                await send({"type": "http.response.body", "body": b"chunk", "more_body": more})
+            elif offered:
+                fields = [(b"x-sum", b"%d" % number)]
+                await send({"type": "http.response.trailers", "headers": fields, "more_trailers": more})
+
+
+def test_trailers_come_when_they_were_asked_for(library: Any, run: Any) -> None:
+    app = WithTrailers("body", "body", "trailers", "trailers")
+
+    async def main() -> None:
+        for options, expected in (
+            ({}, []),
+            ({"trailers": True}, [(b"x-sum", b"3"), (b"x-sum", b"4")]),
+            ({"trailers": True, "via": "passthrough"}, []),
+        ):
+            for one in (app, joined(app)):
+                async with library.AsyncClient(transport=Transport(one, **options)) as client:
+                    response = await client.get(URL)
+                assert response.content == b"chunkchunk"
+                assert response.extensions["trailers"] == expected
+                assert response.trace.outcome == "complete"
+
+    run(main)
+
+
+@pytest.mark.parametrize(
+    ("order", "fault"),
+    [
+        (("trailers", "body"), "sent trailers in the middle"),
+        (("body",), "returned before its response was complete"),
+        (("body", "trailers", "late"), "sent trailers in the middle"),
+    ],
+)
+def test_trailers_have_their_place(library: Any, order: tuple[str, ...], fault: str) -> None:
+    app = WithTrailers(*order)
+    with (
+        library.Client(transport=Transport(app, trailers=True)) as client,
+        pytest.raises(Exception, match=fault),
+        client.stream("GET", URL) as response,
+    ):
+        list(response.iter_raw())

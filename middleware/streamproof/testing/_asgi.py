@@ -14,17 +14,24 @@ from ..sansio.machine import Cut, End, Head
 from ..sansio.trace import Outcome, Request
 from . import _loops
 from ._ends import AppFault, BrokenResponse, OpenForEver
+from ._feeding import Feed, RequestBody
 from ._line import Line
-from ._requests import header_pairs, scope_of
+from ._requests import PATHSEND, TRAILERS, header_pairs, scope_of
 from .ledger import Watch, current
 from .likes import Like
 
 #: Turns of the loop that an app gets to notice that its reader left; unwinding a task group takes about ten.
 TURNS = 100
 
+#: Bytes of a file that are under way at once.
+FILE_PIECE = 65536
+
 
 class ASGIExchange:
     """The conversation with one ASGI app about one request; ``start()`` it first.
+
+    A request's ``body`` that comes in chunks reaches the app chunk by chunk, the next made when the app asks for it;
+    what it raises is raised where the reader reads, and the app is told that the reader left.
 
     ``window``: bytes that may be under way before ``send`` waits; 0 is lockstep, None no backpressure.
     """
@@ -36,27 +43,35 @@ class ASGIExchange:
         *,
         like: Like,
         via: str | None = None,
-        body: bytes = b"",
+        body: RequestBody = b"",
         window: int | None = 0,
         raises: bool = True,
         state: dict[str, Any] | None = None,
         client: tuple[str, int] = ("127.0.0.1", 50000),
         root_path: str = "",
         scheme: str = "http",
+        trailers: bool = False,
     ) -> None:
         self._app, self._raises, self._window = app, raises, window
         self._loop = _loops.running()
         self._bell = self._loop.bell()
         self.line = Line(request, like, via, self._loop.now())
-        self.scope = scope_of(self.line.asked, like, client=client, root_path=root_path, scheme=scheme)
+        self.scope = scope_of(
+            self.line.asked, like, client=client, root_path=root_path, scheme=scheme, trailers=trailers
+        )
         if state is not None:
             self.scope["state"] = dict(state)
         self.info: dict[str, Any] = {}
         """What the app said in ``http.response.debug``: its template and context."""
-        self._body: bytes | None = body
+        self.trailers: list[tuple[bytes, bytes]] = []
+        """The trailer fields that reached the reader, filled when the response is complete."""
+        self._body = body if isinstance(body, bytes) else None
+        self._feed = None if isinstance(body, bytes) else Feed(body, self._loop, self._bell)
+        self._request_error: Exception | None = None
+        self._awaits_trailers = False
         self._job: _loops.Job | None = None
         self._error: BaseException | None = None
-        self._over = self._gone = self._asking = self._complete = False
+        self._over = self._gone = self._asking = self._complete = self._body_over = False
         self._in_hand = self._sending = 0
         self._cancelled = self._returned = False
         self.body_iterator: Any = None
@@ -86,6 +101,8 @@ class ASGIExchange:
         line, loop = self.line, self._loop
         token = current.set(Watch(line.ledger, lambda: loop.now() - line.started))
         try:
+            if self._feed is not None:
+                self._feed.start()
             self._job = loop.spawn(self._run)
         finally:
             current.reset(token)
@@ -161,6 +178,9 @@ class ASGIExchange:
         self._asking = True
         try:
             while True:
+                if (failed := self._request_error) is not None:
+                    self._request_error = None
+                    raise failed
                 if (item := line.take()) is not None:
                     if isinstance(item, bytes):
                         self._in_hand = len(item)
@@ -201,6 +221,8 @@ class ASGIExchange:
             self._ended(None)
         finally:
             self._returned = True
+            if self._feed is not None:
+                self._feed.stop()
             self._bell.ring()
 
     def _ended(self, error: Exception | None) -> None:
@@ -229,6 +251,18 @@ class ASGIExchange:
         if self._body is not None:
             body, self._body = self._body, None
             return {"type": "http.request", "body": body, "more_body": False}
+        while (feed := self._feed) is not None and not (self._gone or self._complete):
+            if (chunk := feed.take()) is not None:
+                return {"type": "http.request", "body": chunk, "more_body": True}
+            if feed.over:
+                self._feed = None
+                if feed.error is None:
+                    return {"type": "http.request", "body": b"", "more_body": False}
+                self._request_error, self._gone = feed.error, True
+                self._bell.ring()
+                break
+            feed.ask()
+            await self._bell.wait()
         while not (self._gone or self._complete):
             await self._bell.wait()
         return {"type": "http.disconnect"}
@@ -243,13 +277,44 @@ class ASGIExchange:
         if kind == "http.response.start":
             if line.head_given:
                 raise AppFault("The app sent http.response.start twice. Expected it once. Do two layers answer?")
+            self._awaits_trailers = bool(message.get("trailers", False)) and self._offers(TRAILERS)
             line.head(message["status"], header_pairs(message.get("headers", ())), self._loop.now())
             self._bell.ring()
         elif kind == "http.response.body":
             await self._body_event(bytes(message.get("body", b"")), bool(message.get("more_body", False)))
+        elif kind == PATHSEND:
+            self._may_send(kind)
+            with open(message["path"], "rb") as file:
+                while piece := file.read(FILE_PIECE):
+                    await self._body_event(piece, True)
+            await self._body_event(b"", False)
+        elif kind == TRAILERS:
+            self._may_send(kind)
+            self._trailers(message)
         elif kind == "http.response.debug":
             self.info = message["info"]
         # Events of other types belong to extensions that no transport offers (ASGI, "Extensions").
+
+    def _offers(self, extension: str) -> bool:
+        return extension in (self.scope.get("extensions") or ())
+
+    def _may_send(self, kind: str) -> None:
+        if not self._offers(kind):
+            raise AppFault(
+                f"The app sent {kind}, which {self.line.like.name} does not offer. "
+                "Expected it in the scope's extensions first. Does the app look there?"
+            )
+
+    def _trailers(self, message: dict[str, Any]) -> None:
+        line = self.line
+        if not self._awaits_trailers or not line.head_given:
+            raise AppFault("The app sent trailers that it had not announced. Expected trailers=True in its head event.")
+        if not self._body_over or self._complete:
+            raise AppFault("The app sent trailers in the middle. Expected them after its last body event.")
+        if line.chain is None:  # a proxy may discard them (RFC 9110, 6.5.1), and the hops know none
+            self.trailers.extend((bytes(name), bytes(value)) for name, value in message.get("headers", ()))
+        if not message.get("more_trailers", False):
+            self._completed(self._loop.now())
 
     async def _body_event(self, data: bytes, more: bool) -> None:
         # Two tasks may send at once (events and pings): in lockstep one chunk at a time is under way.
@@ -266,13 +331,14 @@ class ASGIExchange:
         line, produced = self.line, self._loop.now()
         if not line.head_given:
             raise AppFault("The app sent a body before its head. Expected http.response.start first.")
-        if self._complete:
+        if self._complete or self._body_over:
             raise AppFault("The app sent a body after its last one. Expected nothing after more_body False.")
         line.wake(produced)
         line.data(data, produced)
         if not more:
-            line.end(produced)
-            self._complete = True
+            self._body_over = True
+            if not self._awaits_trailers:
+                self._completed(produced)
         self._bell.ring()
         while data and more and not self._gone and not self._has_room():
             await self._bell.wait()
@@ -282,6 +348,11 @@ class ASGIExchange:
         if not data or self._window is None:
             # A send that never waits would starve the reader: sockets give the loop a turn, too.
             await self._loop.turn()
+
+    def _completed(self, now: float) -> None:
+        self.line.end(now)
+        self._complete = True
+        self._bell.ring()
 
     def _has_room(self) -> bool:
         if self._window is None:

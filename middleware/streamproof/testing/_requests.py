@@ -5,7 +5,6 @@ Knows which keys the specifications ask for and which a server sets. Does not se
 
 from __future__ import annotations
 
-import io
 import sys
 from collections.abc import Iterable
 from typing import Any
@@ -13,10 +12,14 @@ from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from ..sansio.http import Headers
 from ..sansio.trace import Request
+from ._feeding import input_of
 from .likes import Like
 
+#: Extensions of the ASGI specification, by which an app knows that it may send these events.
+PATHSEND, TRAILERS = "http.response.pathsend", "http.response.trailers"
 
-def environ_of(request: Request, body: bytes = b"") -> dict[str, Any]:
+
+def environ_of(request: Request, body: bytes | Iterable[bytes] = b"") -> dict[str, Any]:
     """The environ of ``request`` (PEP 3333, "environ Variables")."""
     parts = urlsplit(request.target)
     environ: dict[str, Any] = {
@@ -30,7 +33,7 @@ def environ_of(request: Request, body: bytes = b"") -> dict[str, Any]:
         "REMOTE_ADDR": "127.0.0.1",
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": "http",
-        "wsgi.input": io.BytesIO(body),
+        "wsgi.input": input_of(body),
         "wsgi.errors": sys.stderr,
         "wsgi.multithread": False,
         "wsgi.multiprocess": False,
@@ -42,6 +45,9 @@ def environ_of(request: Request, body: bytes = b"") -> dict[str, Any]:
         key = key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
         merged[key] = f"{merged[key]},{value}" if key in merged else value
     environ.update(merged)
+    if "HTTP_TRANSFER_ENCODING" in merged:
+        # As servers that decode the chunked coding say it; without it Werkzeug reads no body that has no length.
+        environ["wsgi.input_terminated"] = True
     if host := merged.get("HTTP_HOST"):
         name, _, port = host.partition(":")
         environ["SERVER_NAME"] = name
@@ -55,9 +61,18 @@ def header_pairs(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
 
 
 def scope_of(
-    request: Request, like: Like, *, client: tuple[str, int], root_path: str = "", scheme: str = "http"
+    request: Request,
+    like: Like,
+    *,
+    client: tuple[str, int],
+    root_path: str = "",
+    scheme: str = "http",
+    trailers: bool = False,
 ) -> dict[str, Any]:
-    """The scope of ``request``, with the keys that the server ``like`` sets (ASGI HTTP specification)."""
+    """The scope of ``request``, with the keys that the server ``like`` sets (ASGI HTTP specification).
+
+    ``trailers``: offer them in its extensions, whether that server does or not.
+    """
     parts = urlsplit(request.target)
     asgi = {"version": "3.0"} if like.spec_version is None else {"version": "3.0", "spec_version": like.spec_version}
     host = next((value for name, value in request.headers if name.lower() == "host"), "testserver")
@@ -78,4 +93,6 @@ def scope_of(
     }
     if like.extensions is not None:
         scope["extensions"] = {key: dict(value) for key, value in like.extensions.items()}
+    if trailers:
+        scope.setdefault("extensions", {})[TRAILERS] = {}
     return scope

@@ -47,7 +47,10 @@ def response_of(library: ModuleType, head: Head, exchange: Any, body: SyncBody |
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in head.headers]
     kind = _response_class(library)
     stream = _async_stream(library)(body) if isinstance(body, AsyncBody) else _sync_stream(library)(body)
-    return kind(head.status, headers=headers, stream=stream, extensions={"streamproof": exchange})
+    extensions = {"streamproof": exchange}
+    if (trailers := getattr(exchange, "trailers", None)) is not None:
+        extensions["trailers"] = trailers
+    return kind(head.status, headers=headers, stream=stream, extensions=extensions)
 
 
 @cache

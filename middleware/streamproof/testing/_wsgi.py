@@ -36,7 +36,7 @@ class WSGIExchange:
         *,
         like: Like,
         via: str | None = None,
-        body: bytes = b"",
+        body: bytes | Iterable[bytes] = b"",
         environ: dict[str, Any] | None = None,
         raises: bool = True,
     ) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ..sansio.http import reason
+from ..sansio.machine import Head
 from ..sansio.trace import Request
 from . import _defaults
 from ._wsgi import WSGIExchange
@@ -26,7 +27,7 @@ C = TypeVar("C")
 def streaming(client: C, *, like: str | Like | None = None, via: str | None = None) -> C:
     """``client``, changed so that its responses stream chunk by chunk, are recorded, and pass through ``via``.
 
-    Takes an instance of ``werkzeug.test.Client`` (Flask's too), ``django.test.Client`` or
+    Takes an instance of ``werkzeug.test.Client`` (Flask's too), ``django.test.Client``, ``django.test.AsyncClient`` or
     ``starlette.testclient.TestClient`` (FastAPI's too). Raises TypeError for anything else.
     """
     via = via or _defaults.via
@@ -35,6 +36,11 @@ def streaming(client: C, *, like: str | Like | None = None, via: str | None = No
         return cast(C, _werkzeug(client, like, via))
     if "django.Client" in names:
         return cast(C, _django(client, like, via))
+    if "django.AsyncClient" in names:
+        from ._django_async import carried
+
+        client.handler = carried(_plain(client, client.handler), like_of(like, "asgi"), via)  # type: ignore[attr-defined]
+        return client
     if "starlette.TestClient" in names:
         return cast(C, _starlette(client, like, via))
     raise TypeError(
@@ -129,6 +135,15 @@ class _DjangoBody:
             self._close()
 
 
+def put_head(response: Any, head: Head) -> None:
+    """Give Django's ``response`` the head that reached the reader."""
+    response.status_code = head.status
+    for name in {name for name, _ in response.items()} - {name for name, _ in head.headers}:
+        del response[name]
+    for name, value in head.headers:
+        response[name] = value
+
+
 def _django(client: Any, like: str | Like | None, via: str | None) -> Any:
     inner, ways = _plain(client, client.handler), like_of(like, "wsgi")
 
@@ -148,11 +163,7 @@ def _django(client: Any, like: str | Like | None, via: str | None) -> Any:
             response.close = exchange.close
         else:
             response.content = b"".join(Body(exchange))
-        response.status_code = head.status
-        for name in {name for name, _ in response.items()} - {name for name, _ in head.headers}:
-            del response[name]
-        for name, value in head.headers:
-            response[name] = value
+        put_head(response, head)
         response.streamproof = exchange
         return response
 

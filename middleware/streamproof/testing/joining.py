@@ -8,8 +8,10 @@ bytes, the close. What the app hands over inside is tapped, for the picture. End
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
+from ._requests import PATHSEND, TRAILERS
 from .kinds import kind_of
 from .tapping import tap
 
@@ -61,15 +63,21 @@ class _JoinedASGI:
 
         async def collect(message: dict[str, Any]) -> None:
             nonlocal done
+            if done and message["type"] == TRAILERS:
+                await send(message)
+                return
             if done:
                 raise _GivenUp
             if message["type"] == "http.response.start":
                 start.update(message)
                 return
-            if message["type"] != "http.response.body":
+            if message["type"] == PATHSEND:
+                chunks.append(Path(message["path"]).read_bytes())
+            elif message["type"] == "http.response.body":
+                chunks.append(bytes(message.get("body", b"")))
+            else:
                 await send(message)
                 return
-            chunks.append(bytes(message.get("body", b"")))
             if not message.get("more_body", False) or len(chunks) >= self._limit:
                 done = True
                 await send(start)

@@ -54,10 +54,16 @@ _ALL = (
         cancels_after=3.0,
         server="gunicorn-asgi",
     ),
-    # hypercorn 0.18.0
+    # hypercorn 0.18.0; it offers trailers over HTTP/2 only
     Like("hypercorn", "asgi", spec_version="2.1", extensions={}, server="hypercorn"),
-    # granian 2.8.7; it offers pathsend, which a transport without files leaves out
-    Like("granian", "asgi", head_alone=False, extensions={}, server="granian"),
+    # granian 2.8.7
+    Like(
+        "granian",
+        "asgi",
+        head_alone=False,
+        extensions={"http.response.pathsend": {}, "websocket.http.response": {}},
+        server="granian",
+    ),
     # daphne 4.2.3; application_close_timeout is 10 s
     Like(
         "daphne",

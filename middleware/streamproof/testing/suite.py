@@ -2,7 +2,7 @@
 
 Knows where Werkzeug's (Flask's), Django's, Starlette's (FastAPI's), httpx's and httpx2's clients hold their app. It
 replaces methods of their classes, which is why it is only used when a run asks for it, and undoes all of it at its end.
-Clients of other libraries, websockets and Django's async client go untouched.
+Clients of other libraries and websockets go untouched.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ def behind(via: str, *, loaded_only: bool = False) -> Iterator[None]:
         ("starlette.testclient", "TestClient", on_transport),
         ("werkzeug.test", "Client", on_client),
         ("django.test.client", "Client", on_client),
+        ("django.test.client", "AsyncClient", on_client),
     ]
     with ExitStack() as undo:
         undo.callback(setattr, _defaults, "via", _defaults.via)

@@ -6,9 +6,11 @@ cuts the body up again. Outside a test it only passes on.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from ._requests import PATHSEND
 from .kinds import kind_of, single
 from .ledger import Watch, current
 
@@ -62,6 +64,8 @@ class _ASGITap:
         async def note(message: Any) -> None:
             if message["type"] == "http.response.body":
                 watch.ledger.add(watch.now(), place, len(message.get("body", b"")))
+            elif message["type"] == PATHSEND:
+                watch.ledger.add(watch.now(), place, os.path.getsize(message["path"]))
             await send(message)
 
         await self.app(scope, receive, note)

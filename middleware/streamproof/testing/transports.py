@@ -2,7 +2,8 @@
 
 A request's own type says which library asks, so the class serves both and imports neither. Sync clients drive an ASGI
 app on a loop of their own, which runs only while the reader reads; async clients pull a WSGI app in the loop's thread,
-which blocks the loop meanwhile, as virtual time needs it. Called by the fixtures and by tests.
+which blocks the loop meanwhile, as virtual time needs it. A request's body that comes in chunks is streamed, too, but
+for a WSGI app under an async client, which cannot await it. Called by the fixtures and by tests.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from ..sansio.trace import Request
 from . import _defaults
 from ._asgi import ASGIExchange
 from ._ends import BrokenResponse
+from ._feeding import RequestBody
 from ._lifespan import Lifespan
 from ._own_loop import OwnLoop
 from ._responses import AsyncBody, OwnLoopBody, SyncBody, in_words_of, library_of, response_of
@@ -50,6 +52,9 @@ class Transport(_Carrier):
         client: What the app is told of the reader's address.
         root_path: What an ASGI app is told of where it is mounted.
         state: What its lifespan put into the state, when it runs elsewhere.
+        trailers: Offer ASGI apps ``http.response.trailers``, which no server of the list does over HTTP/1.1. What comes
+            is in the response's ``extensions["trailers"]``, pairs of bytes, once the response was read to its end;
+            behind hops nothing comes.
 
     Raises:
         ConfigurationError: ``like`` or ``via`` is none.
@@ -67,6 +72,7 @@ class Transport(_Carrier):
         client: tuple[str, int] = ("127.0.0.1", 50000),
         root_path: str = "",
         state: dict[str, Any] | None = None,
+        trailers: bool = False,
     ) -> None:
         self.kind = kind_of(app)
         self.app = single(app)
@@ -75,7 +81,7 @@ class Transport(_Carrier):
         self._window = self.like.window if window == "server" else window
         self._raises, self._wants_lifespan = raise_app_exceptions, lifespan
         self._client, self._root_path = client, root_path
-        self._state = state
+        self._state, self._trailers = state, trailers
         self._lifespan: Lifespan | None = None
         self._own: OwnLoop | None = None
         self._open: list[ASGIExchange] = []
@@ -114,7 +120,8 @@ class Transport(_Carrier):
 
     def handle_request(self, request: Any) -> Any:
         """One request of a sync client."""
-        library, body = library_of(request), request.read()
+        library = library_of(request)
+        body = _body_of(library, request)
         if self.kind == "wsgi":
             exchange = self._wsgi(request, body)
             with in_words_of(library, request):
@@ -152,21 +159,21 @@ class Transport(_Carrier):
 
     async def handle_async_request(self, request: Any) -> Any:
         """One request of an async client."""
-        library, body = library_of(request), await request.aread()
+        library = library_of(request)
         exchange: ASGIExchange | WSGIExchange
         with in_words_of(library, request):
             if self.kind == "wsgi":
-                exchange = self._wsgi(request, body)
+                exchange = self._wsgi(request, await request.aread())
                 head = self._head_or_500(exchange)
             else:
-                exchange, head = await self._asgi(request, body)
+                exchange, head = await self._asgi(request, _body_of(library, request))
         return response_of(library, head, exchange, AsyncBody(exchange, library, request))
 
-    def _wsgi(self, request: httpx.Request, body: bytes) -> WSGIExchange:
+    def _wsgi(self, request: httpx.Request, body: Any) -> WSGIExchange:
         asked = _request(request)
         return WSGIExchange(self.app, asked, like=self.like, via=self.via, body=body, raises=self._raises)
 
-    async def _asgi(self, request: httpx.Request, body: bytes) -> tuple[ASGIExchange, Head]:
+    async def _asgi(self, request: httpx.Request, body: RequestBody) -> tuple[ASGIExchange, Head]:
         exchange = ASGIExchange(
             self.app,
             _request(request),
@@ -179,6 +186,7 @@ class Transport(_Carrier):
             client=self._client,
             root_path=self._root_path,
             scheme=request.url.scheme,
+            trailers=self._trailers,
         )
         self._open = [other for other in self._open if not other.app_done]
         self._open.append(exchange)
@@ -226,6 +234,14 @@ def _installed() -> ModuleType:
         if find_spec(name) is not None:
             return import_module(name)
     raise ModuleNotFoundError("Neither httpx2 nor httpx is installed. Expected one: pip install httpx2.")
+
+
+def _body_of(library: ModuleType, request: Any) -> Any:
+    """The bytes of a body that the library has whole, else its chunks, not made yet."""
+    try:
+        return request.content
+    except library.RequestNotRead:
+        return request.stream
 
 
 def _request(request: httpx.Request) -> Request:

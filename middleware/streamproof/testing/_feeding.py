@@ -1,0 +1,98 @@
+"""The body of a request on its way to an app, made chunk by chunk as the app asks.
+
+Async apps get theirs from a task beside the app, so that an app that stops waiting stops nothing but its own waiting;
+WSGI apps from a file that pulls. Knows what httpx and httpx2 hand over; decides nothing.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import AsyncIterable, Iterable
+from typing import Any
+
+from . import _loops
+
+#: What a request's body comes as: whole, or as its chunks.
+RequestBody = bytes | Iterable[bytes] | AsyncIterable[bytes]
+
+
+class Feed:
+    """The chunks of ``source`` for an async app: the next is made when :meth:`ask` was called after the last."""
+
+    def __init__(self, source: Iterable[bytes] | AsyncIterable[bytes], loop: _loops.Loop, bell: _loops.Bell) -> None:
+        self._source, self._loop, self._bell = source, loop, bell
+        self._chunk: bytes | None = None
+        self._asked = False
+        self._job: _loops.Job | None = None
+        self.over = False
+        """Has the source ended, or failed?"""
+        self.error: Exception | None = None
+        """What the source raised."""
+
+    def start(self) -> None:
+        """Be ready; nothing is made yet."""
+        self._job = self._loop.spawn(self._run)
+
+    def ask(self) -> None:
+        """Let the next chunk be made; the bell rings when it is there."""
+        if not self._asked:
+            self._asked = True
+            self._bell.ring()
+
+    def take(self) -> bytes | None:
+        """The chunk that is there, None when none is."""
+        chunk, self._chunk = self._chunk, None
+        return chunk
+
+    def stop(self) -> None:
+        """Nobody will ask again."""
+        if self._job is not None and not self.over:
+            self._job.cancel()
+
+    async def _run(self) -> None:
+        try:
+            await self._until_asked()
+            if isinstance(self._source, AsyncIterable):
+                async for chunk in self._source:
+                    await self._give(chunk)
+            else:
+                for chunk in self._source:
+                    await self._give(chunk)
+        except Exception as error:
+            self.error = error
+        finally:
+            self.over = True
+            self._bell.ring()
+
+    async def _give(self, chunk: bytes) -> None:
+        if chunk:
+            self._chunk, self._asked = chunk, False
+            self._bell.ring()
+            await self._until_asked()
+
+    async def _until_asked(self) -> None:
+        while not self._asked:
+            await self._bell.wait()
+
+
+class _Pulled(io.RawIOBase):
+    def __init__(self, source: Iterable[bytes]) -> None:
+        self._chunks, self._rest = iter(source), b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._rest:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return 0
+            self._rest = chunk
+        piece, self._rest = self._rest[: len(buffer)], self._rest[len(buffer) :]
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+
+def input_of(body: bytes | Iterable[bytes]) -> io.BufferedIOBase:
+    """``wsgi.input`` for ``body``; a chunk is made when what was read before it does not suffice."""
+    return io.BytesIO(body) if isinstance(body, bytes) else io.BufferedReader(_Pulled(body))
