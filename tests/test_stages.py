@@ -6,7 +6,7 @@ import math
 import random
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import given, settings
@@ -413,6 +413,58 @@ def test_compress_decides_on_the_first_piece() -> None:
     assert readable(play(Compress(min_first=512, flush="sync"), events), 0.1) == b"x" * 512
 
 
+def headers(out: Sequence[Timed]) -> Headers:
+    first = out[0][1]
+    assert isinstance(first, Head)
+    return first.headers
+
+
+def test_compress_ends_the_coding_of_a_cut_response_where_the_length_is_gone() -> None:
+    events: list[Timed] = [(0.0, head("length", length=99)), (0.1, Data(TEXT[:50])), (0.2, Cut("fin"))]
+    out = play(Compress(on_cut="end"), events)
+    assert told(out)[-1] == (0.2, "end")
+    assert readable(out, 0.2) == TEXT[:50]
+
+
+def test_compress_names_the_size_of_a_whole_response() -> None:
+    out = play(Compress(add_length=True), [(0.0, head("length", length=50)), (0.0, Data(TEXT[:50])), (0.0, End())])
+    assert ("Content-Length", str(len(out[1][1].data))) in headers(out)  # type: ignore[union-attr]
+    assert readable(out, 0.0) == TEXT[:50]
+
+
+@pytest.mark.parametrize(
+    ("heads", "length", "marked"), [("all", None, 1), ("length", None, 0), ("length", 9, 1), ("", 9, 0)]
+)
+def test_compress_says_in_answer_to_head_what_get_would_get(heads: str, length: int | None, marked: int) -> None:
+    request = Request("HEAD", headers=GZIP.headers)
+    first = head("chunked" if length is None else "length", length=length)
+    out = play(Compress(heads=heads, head_first=True), [(0.0, first), (0.0, End())], request)
+    assert [name for name, _ in headers(out)].count("Content-Encoding") == marked
+
+
+@pytest.mark.parametrize(
+    ("plan", "marked"), [(Compress(), 1), (Compress(min_length=10), 0), (Compress(statuses=(404,)), 0)]
+)
+@pytest.mark.parametrize("any_", [False, True])
+def test_compress_marks_what_another_reader_would_get_compressed(plan: Compress, marked: int, any_: bool) -> None:
+    settings = replace(plan, vary_always=True, vary_any=any_)
+    out = play(settings, [(0.0, head("length", length=9)), (0.0, End())], Request())
+    assert [name for name, _ in headers(out)].count("Vary") == (1 if any_ else marked)
+
+
+def test_inflate_lets_full_buffers_go_and_counts_what_is_all_there() -> None:
+    packed = zlib.compress(NOISE[:1000], 6, 31)
+    coded = ("Content-Encoding", "gzip")
+    events: list[Timed] = [(0.0, head("chunked", 100, coded)), (0.1, Data(packed[:700])), (0.2, Data(packed[700:]))]
+    out = play(Inflate(256), [*events, (0.3, End())], Request())
+    assert {at for at, event in out if type(event) is Data and len(event.data) < 256} == {0.2}
+    assert b"".join(bytes(event.data) for _, event in out if type(event) is Data) == NOISE[:1000]
+    sized: list[Timed] = [(0.0, head("length", 100, coded, length=len(packed))), (0.0, Data(packed)), (0.0, End())]
+    assert ("Content-Length", "1000") in headers(play(Inflate(256), sized, Request()))
+    bare = play(Inflate(), events[:1], Request("HEAD"))
+    assert [type(event) for _, event in bare] == [Head]
+
+
 def test_inflate_makes_a_reader_without_gzip_wait_as_long() -> None:
     packed = zlib.compressobj(6, zlib.DEFLATED, 31)
     data = packed.compress(TEXT[:100]) + packed.flush()
@@ -445,6 +497,14 @@ def test_go_writer_keeps_what_fits_into_its_two_buffers() -> None:
         (0.8, b"x" * 136),
         (0.8, "end"),
     ]
+
+
+def test_go_writer_counts_what_ended_before_it_left() -> None:
+    events: list[Timed] = [(0.0, head()), *CHUNK20, (0.4, End(5))]
+    out = play(GoWriter(counts=True), events)
+    assert ("Content-Length", "60") in headers(out)
+    assert told(out) == [(0.4, 200), (0.4, b"".join(LINE[1:4])), (0.4, "end")]
+    assert ("Content-Length", "60") not in headers(play(GoWriter(), events))
 
 
 def test_go_writer_passes_large_writes_and_flushes_after_its_latency() -> None:
@@ -548,6 +608,11 @@ def test_reframe_sends_no_body_where_there_can_be_none() -> None:
 PAGE = Page(504, 30, (("Server", "hop"),))
 
 
+def test_reframe_ends_with_the_head_where_the_hop_asked_get_for_it() -> None:
+    out = play(Reframe(), [(0.0, head()), (0.1, framed(b"x", "chunked")), (0.2, Cut("rst"))], Request("HEAD"))
+    assert told(out) == [(0.0, 200), (0.2, "end")]
+
+
 def test_limits_answer_before_the_head_and_cut_after_it() -> None:
     late: list[Timed] = [(0.9, head()), (1.0, End(5))]
     out = play(Limits(first_byte=0.5, pages=(PAGE,)), late)
@@ -607,6 +672,16 @@ def test_whole_collects_and_names_the_length() -> None:
     assert told(play(Whole(on_cut="status", status=503), broken))[0] == (0.4, 503)
     assert told(play(Whole(), broken))[-1] == (0.4, "cut fin")
     assert told(play(Whole(limit=30, limit_status=500), [(0.0, head()), *CHUNK20]))[0] == (0.2, 500)
+
+
+def test_whole_makes_head_wait_for_the_body_that_get_brings() -> None:
+    events: list[Timed] = [(0.0, head()), *CHUNK20, (0.4, End(5))]
+    out = play(Whole(of_head=True), events, Request("HEAD"))
+    assert out[0][0] == 0.4
+    assert ("Content-Length", "60") in headers(out)
+    unasked = play(Whole(of_head=True), [(0.0, head()), (0.4, End())], Request("HEAD"))
+    assert headers(unasked) == (("Content-Type", "text/plain"),)
+    assert play(Whole(), [(0.0, head())], Request("HEAD")) == [(0.0, head())]
 
 
 @pytest.mark.parametrize(

@@ -26,10 +26,6 @@ _SHORT_READS = (
     "is so long that it passes Go's buffer."
 )
 _GO_DEFLATE = "Caddy compresses with klauspost/compress, zlib stands in for it: the sizes differ by some percent."
-_SHORT_FETCHES = (
-    "How many reads a large chunk takes depends on what the origin has written by then, and each read lets Varnish's "
-    "compressor fill one more segment."
-)
 
 #: By configuration and schedule.
 KNOWN: dict[tuple[str, str], Known] = {
@@ -51,7 +47,10 @@ KNOWN: dict[tuple[str, str], Known] = {
     ("caddy", "huge-length"): Known(_SHORT_READS, always=False),
     ("caddy-encode", "huge-length"): Known(_SHORT_READS, always=False),
     ("caddy-encode", "16k-chunked-gzip"): Known(_GO_DEFLATE),
+    ("caddy-encode", "16k-close-gzip"): Known(_GO_DEFLATE),
+    ("caddy-encode", "16k-length-gzip"): Known(_GO_DEFLATE),
+    ("caddy-encode", "dies-fin-length-gzip"): Known(_GO_DEFLATE),
+    ("caddy-encode", "dies-rst-length-gzip"): Known(_GO_DEFLATE),
     ("caddy-encode", "http10-length-gzip"): Known(_GO_DEFLATE),
     ("caddy-encode", "fields-length-gzip"): Known(_GO_DEFLATE),
-    ("varnish-gzip", "noise-chunked"): Known(_SHORT_FETCHES, always=False),
 }

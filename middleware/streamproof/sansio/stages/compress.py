@@ -33,7 +33,8 @@ class Compress:
     it). ``statuses``, ``framings`` (of the upstream response): empty for all. ``since``: the lowest HTTP version of a
     request. ``via``: ``off`` where requests that carry Via are not compressed, else ``any``. ``no_transform``:
     Cache-Control no-transform forbids it. ``for_all``: for readers that don't accept gzip too. ``heads``: answers to
-    HEAD get the head that GET would: ``all``, or those of known ``length``; empty for none.
+    HEAD get the head that GET would: ``all``, or those of known ``length``, which then name
+    the size of nothing compressed; empty for none.
 
     ``head_first``: the head does not wait for the first output. ``vary``: a compressed response says Vary:
     Accept-Encoding; ``vary_always``: each response that another reader would get compressed does; ``vary_any``: each
@@ -129,7 +130,9 @@ class Compress:
             return Flushed(deflate)
         if self.input_block:
             return InputBlocks(deflate, self.input_block, self.lag)
-        return Segments(deflate, self.segment, self.read) if self.segment else Unflushed(deflate, self.block)
+        if self.segment:
+            return Segments(deflate, length or self.segment, self.segment, self.read)
+        return Unflushed(deflate, self.block)
 
     def compressed(self, head: Head, old_reader: bool) -> Head:
         """The head of the compressed response."""
@@ -160,6 +163,7 @@ class _Compress(Stage):
         self._head: Head | None = None
         self._deciding = False
         self._packer: Packer | None = None
+        self._bare = False  # there will be no body, and the head names the size of an empty one that is compressed
         self._in = 0  # body bytes taken in since the last byte left
         self._whole = bytearray()  # compressed bytes that wait until they can be counted
 
@@ -173,7 +177,8 @@ class _Compress(Stage):
             self.transparent = True
             return (settings.marked(event) if settings.vary_always and settings.negotiable(event) else event,)
         self.needs_data = True
-        if settings.min_first:
+        self._bare = self._request.method == "HEAD" and settings.heads == "length"
+        if settings.min_first and not self._bare:
             self._head, self._deciding = event, True
             return ()
         return self._begin(event)
@@ -181,7 +186,7 @@ class _Compress(Stage):
     def _begin(self, event: Head) -> Events:
         self._packer = self._settings.packer(content_length(event.headers))
         head = self._settings.compressed(event, self._request.http_version == "1.0")
-        if self._settings.head_first:
+        if self._settings.head_first and not self._bare:
             return (head, Data(self._packer.feed(b""))) if self._settings.opens else (head,)
         self._head = head
         return ()
@@ -224,7 +229,7 @@ class _Compress(Stage):
         if packer is None:
             return [*self._waiting(), event]
         body = bytes(self._whole) + packer.finish()
-        if self._settings.add_length and self._head is not None:
+        if (self._settings.add_length or self._bare) and self._head is not None:
             headers = (*self._head.headers, ("Content-Length", str(len(body))))
             self._head = self._head.replace(headers, framing="length")
         return [*self._leave(body), event]

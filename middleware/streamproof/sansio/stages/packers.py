@@ -7,8 +7,10 @@ Knows, of a piece that goes in, what comes out now:
   that only full blocks (nginx src/http/modules/ngx_http_gzip_filter_module.c hands over full buffers).
 - :class:`InputBlocks`: nothing until so many bytes are in, then all of them (Go's klauspost/compress/flate at its fast
   levels, deflate.go maxStoreBlockSize), less a few compressed bytes that wait in its bit writer.
-- :class:`Segments`: at each read of input at most what fits into the open segment of the object; the rest follows with
-  the next read (varnish-cache bin/varnishd/cache/cache_gzip.c, vfp_gzip_pull(), which reads before it drains).
+- :class:`Segments`: what fits into the open segment of the object; then the next read of input comes first, unless zlib
+  has not yet taken in the last one (varnish-cache bin/varnishd/cache/cache_gzip.c, vfp_gzip_pull(), which reads before
+  it drains; cache_fetch.c, vbf_stp_fetchbody(): the first segment has the size of a known body; zlib deflate.c,
+  fill_window()).
 
 HAProxy's own compressor is in ``slz.py``. Does not know which responses are compressed: ``compress.py`` does.
 """
@@ -17,6 +19,8 @@ from __future__ import annotations
 
 import zlib
 from typing import Protocol
+
+_STEP = 128  # bytes of input between two looks at whether a deflate block was closed
 
 
 class Packer(Protocol):
@@ -96,17 +100,39 @@ class InputBlocks(Unflushed):
 
 
 class Segments(Unflushed):
-    """``size`` bytes a segment; one read of input brings at most ``read`` bytes."""
+    """``first`` bytes the first segment, ``size`` the others; one read of input brings at most ``read`` bytes.
 
-    def __init__(self, deflate: zlib._Compress, size: int, read: int) -> None:
+    zlib takes a read into its window only when it has run short of input, and goes on without a read until then.
+    """
+
+    def __init__(self, deflate: zlib._Compress, first: int, size: int, read: int) -> None:
         super().__init__(deflate, 1)
-        self._size, self._read, self._room = size, read, size
+        self._size, self._read, self._room = size, read, first
+        self._window = memoryview(b"")  # taken in by zlib, not yet worked through
 
     def feed(self, data: bytes | memoryview) -> bytes:
-        leaves = 0
+        data, leaves = memoryview(data), 0
         for start in range(0, len(data), self._read):
-            self._out += self._deflate.compress(data[start : start + self._read])
-            taken = min(len(self._out) - leaves, self._room)
-            leaves += taken
-            self._room = self._room - taken or self._size
+            leaves += self._pull(data[start : start + self._read], leaves)
         return self._take(leaves)
+
+    def _pull(self, read: memoryview, before: int) -> int:
+        """Fill segments until ``read`` is inside the window and the open segment is full, or nothing is left."""
+        leaves = 0
+        while True:
+            while len(self._out) - before - leaves < self._room:
+                if not self._window:
+                    self._window, read = read, read[:0]
+                if not self._window:
+                    break
+                self._out += self._deflate.compress(self._window[:_STEP])
+                self._window = self._window[_STEP:]
+            taken = min(len(self._out) - before - leaves, self._room)
+            leaves += taken
+            full = taken == self._room
+            self._room = self._room - taken or self._size
+            if not (full and read):
+                return leaves
+
+    def finish(self) -> bytes:
+        return bytes(self._out) + self._deflate.compress(self._window) + self._deflate.flush(zlib.Z_FINISH)
