@@ -293,3 +293,16 @@ def _connect(port: int) -> None:
 
     with socket.socket() as sock:
         assert sock.connect_ex(("127.0.0.1", port)) == 0, "refused"
+
+
+def test_a_request_that_waits_for_its_server_is_no_hold() -> None:
+    """What is measured counts from the moment at which the app was called, and nothing is ever before that."""
+    from streamproof.cli._production import on_the_apps_clock
+
+    from .traces import tokens
+
+    measured = tokens(4)
+    late = on_the_apps_clock(measured, 0.5)
+    assert [chunk.at for chunk in late.chunks] == [0.0, 0.0, 0.5, 1.0]
+    assert late.end.at == measured.end.at - 0.5
+    assert on_the_apps_clock(measured, -0.1) is measured

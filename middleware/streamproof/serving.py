@@ -43,13 +43,15 @@ class ServingError(StreamProofError):
 class Traces:
     """The recordings that a server made, in the order in which they were finished.
 
-    ``last_at`` is when the last one taken was finished, on this machine's monotonic clock, seconds.
+    ``last_at`` is when the last one taken was finished, ``last_started_at`` when its request had reached the app; both
+    on this machine's monotonic clock, seconds.
     """
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._waiting: list[tuple[float, Trace]] = []
+        self._waiting: list[tuple[float, float, Trace]] = []
         self.last_at: float | None = None
+        self.last_started_at: float | None = None
 
     def get(self, timeout: float = 5.0) -> Trace:
         """The next recording; raises ServingError when none came within ``timeout`` seconds."""
@@ -57,7 +59,7 @@ class Traces:
         while True:
             self._server.look()
             if self._waiting:
-                self.last_at, trace = self._waiting.pop(0)
+                self.last_at, self.last_started_at, trace = self._waiting.pop(0)
                 return trace
             if time.monotonic() >= limit:
                 raise ServingError(
@@ -72,9 +74,9 @@ class Traces:
         while self._waiting:
             yield self.get(0)
 
-    def add(self, at: float, trace: Trace) -> None:
+    def add(self, at: float, started_at: float, trace: Trace) -> None:
         """Keep one for :meth:`get`."""
-        self._waiting.append((at, trace))
+        self._waiting.append((at, started_at, trace))
 
 
 class Server:
@@ -123,7 +125,8 @@ class Server:
                 self._failed = note["message"]
             case _:
                 trace = Trace.from_dict(note["trace"])
-                self.traces.add(note["at"], trace if trace.server else replace(trace, server=self.name))
+                named = trace if trace.server else replace(trace, server=self.name)
+                self.traces.add(note["at"], note["started"], named)
 
     def wait_until_ready(self, timeout: float) -> None:
         """Return when it listens and has loaded the app; raises ServingError when it does not."""

@@ -5,11 +5,34 @@ Imported by the server, in whichever process serves, and by nobody else: importi
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
+from .._carry.telling import Recording, clock
 from ..sansio.trace import Trace
 from .orders import leave, orders
 from .target import load
+
+
+class _Inbox:
+    """Leaves each recording in the inbox, with the moment at which its request reached the app."""
+
+    def __init__(self, inbox: str) -> None:
+        self._inbox = inbox
+
+    def __call__(self, trace: Trace) -> None:
+        raise NotImplementedError("Listeners call ended() where there is opened().")
+
+    def opened(self, recording: Recording) -> None:
+        """Nothing is left before the end."""
+
+    def headed(self, recording: Recording) -> None:
+        """Nothing is left before the end."""
+
+    def ended(self, recording: Recording, trace: Trace) -> None:
+        """The stream is over."""
+        ago = clock() - recording.recorder.started_at
+        leave(self._inbox, "trace", trace=trace.to_dict(), started=time.monotonic() - ago)
 
 
 def _app() -> Any:
@@ -19,10 +42,7 @@ def _app() -> Any:
     if asked["wrap"]:
         from .. import wrap
 
-        def record(trace: Trace) -> None:
-            leave(inbox, "trace", trace=trace.to_dict())
-
-        app = wrap(app, on_trace=record, keep_chunks=True, via=asked["via"])
+        app = wrap(app, on_trace=_Inbox(inbox), keep_chunks=True, via=asked["via"])
     leave(inbox, "loaded")
     return app
 

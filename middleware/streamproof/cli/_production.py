@@ -27,6 +27,25 @@ def with_wire_head(app: Trace | None, measured: Trace) -> Trace | None:
     return replace(app, response=replace(app.response, headers=headers))
 
 
+def on_the_apps_clock(measured: Trace, waited: float) -> Trace:
+    """What was measured, counted from the moment at which the request reached the app, ``waited`` seconds later.
+
+    A request that waits because its server still starts is no hold of the stream's bytes.
+    """
+    if waited <= 0 or measured.response is None:
+        return measured
+
+    def earlier(at: float) -> float:
+        return max(at - waited, 0.0)
+
+    return replace(
+        measured,
+        response=replace(measured.response, at=earlier(measured.response.at)),
+        chunks=tuple(chunk._replace(at=earlier(chunk.at)) for chunk in measured.chunks),
+        end=replace(measured.end, at=earlier(measured.end.at)),
+    )
+
+
 def as_produced(measured: Trace) -> Trace:
     """The arrivals as a recording of the app. A known app server frames its answer as each hop asks for it."""
     response = measured.response

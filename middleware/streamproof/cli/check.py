@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ._render import Page
 
 NOTICE = 5.0  # seconds for the app to notice that its reader left; gunicorn's own grace for ASGI apps is 3
+WAITED = 0.1  # seconds a request may wait for the app before it is worth a note: a reader's blink
 AFTER_END = 2.0  # seconds for the recording of a response that has ended
 
 EPILOG = """\
@@ -108,9 +109,9 @@ def _check_app(arguments: argparse.Namespace, page: Page | None) -> int:
     from ..serving import serve
     from ._explain import left, notes
     from ._live import Live
-    from ._production import judgeable, production_of, with_wire_head
+    from ._production import judgeable, on_the_apps_clock, production_of, with_wire_head
     from ._reading import read
-    from ._report import Report
+    from ._report import Note, Report
 
     words = _words(arguments.server or "")
     with serve(
@@ -128,15 +129,20 @@ def _check_app(arguments: argparse.Namespace, page: Page | None) -> int:
         gone = measured.outcome is Outcome.CLIENT_GONE
         app, noticed = _recording(server, NOTICE if gone and silence is None else AFTER_END)
         log, server_name = server.log, server.name
-        ended_at = server.traces.last_at
+        ended_at, started_at = server.traces.last_at, server.traces.last_started_at
     report = Report(notes=notes(measured, app, silence, server=server_name, log=log))
+    waited = 0.0 if started_at is None else started_at - (left_at - measured.end.at)
+    if waited > WAITED and app is not None:
+        text = f"The request waited {waited:.2f} s before the app was called. Was {server_name} still starting?"
+        report.notes.append(Note(text, finding=False))
     if gone and silence is None:
         after = None if ended_at is None or not noticed else ended_at - left_at
         report.notes.append(left(measured, app, after, NOTICE))
     production = production_of(app, measured, None if ended_at is None or not gone else left_at - ended_at)
     if judgeable(measured):
         if app is not None:
-            report.diagnoses += [diagnose(production, None), diagnose(production, None, measured=measured)]
+            at_server = diagnose(production, None, measured=on_the_apps_clock(measured, waited))
+            report.diagnoses += [diagnose(production, None), at_server]
         else:
             report.diagnoses.append(replace(diagnose(measured, None), vantage="server"))
         if report.diagnoses[0].verdict.word != "not a stream" or arguments.via:
