@@ -26,6 +26,10 @@ _SHORT_READS = (
     "is so long that it passes Go's buffer."
 )
 _GO_DEFLATE = "Caddy compresses with klauspost/compress, zlib stands in for it: the sizes differ by some percent."
+_FINISHED = (
+    "Varnish writes the head when the fetch begins or when it has already finished, as its two threads happen to run; "
+    "in the second case it knows the size and names it."
+)
 
 #: By configuration and schedule.
 KNOWN: dict[tuple[str, str], Known] = {
@@ -53,4 +57,9 @@ KNOWN: dict[tuple[str, str], Known] = {
     ("caddy-encode", "dies-rst-length-gzip"): Known(_GO_DEFLATE),
     ("caddy-encode", "http10-length-gzip"): Known(_GO_DEFLATE),
     ("caddy-encode", "fields-length-gzip"): Known(_GO_DEFLATE),
+    ("varnish", "joined-all-chunked"): Known(_FINISHED, always=False),
+    ("varnish", "joined-all-close"): Known(_FINISHED, always=False),
+    ("varnish-gzip", "joined-all-chunked"): Known(_FINISHED, always=False),
+    ("varnish-gzip", "joined-all-close"): Known(_FINISHED, always=False),
+    ("varnish-gzip", "joined-all-length"): Known(_FINISHED, always=False),
 }
