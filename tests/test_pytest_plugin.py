@@ -268,6 +268,195 @@ def test_django_suites_run_behind_a_hop_unchanged(pytester: pytest.Pytester) -> 
     run(pytester, suite, "--streamproof-via=gae-standard").assert_outcomes(failed=1)
 
 
+def test_djangos_async_client_is_reached_by_flag_and_marker(pytester: pytest.Pytester) -> None:
+    need("django")
+    suite = """
+        import asyncio
+        import pytest
+        from django.conf import settings
+        if not settings.configured:
+            settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], SECRET_KEY="x")
+        import django
+        django.setup()
+        from django.http import StreamingHttpResponse
+        from django.test import AsyncClient, override_settings
+        from django.urls import path
+
+        async def index(request):
+            async def body():
+                for _ in range(3):
+                    yield b"chunk"
+            return StreamingHttpResponse(body(), content_type="text/plain")
+
+        urlpatterns = [path("", index)]
+
+        async def first():
+            response = await AsyncClient().get("/")
+            parts = [part async for part in response.streaming_content]
+            return parts[0]
+
+        {marker}
+        @override_settings(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], MIDDLEWARE=[])
+        def test_django():
+            assert asyncio.run(first()) == b"chunk"
+    """
+    run(pytester, suite.replace("{marker}", "")).assert_outcomes(passed=1)
+    run(pytester, suite.replace("{marker}", ""), "--streamproof-via=gae-standard").assert_outcomes(failed=1)
+    marked = suite.replace("{marker}", '@pytest.mark.via("gae-standard", "passthrough")')
+    run(pytester, marked).assert_outcomes(failed=1, passed=1)
+
+
+SUITE = """
+    import httpx
+    import pytest
+    from streamproof.testing import assert_streams, streaming
+    from streams import app
+    from werkzeug.test import Client
+
+    @pytest.fixture
+    def theirs():
+        return Client(app)
+
+    def test_ours(stream_client, stepped_clock):
+        with stream_client(app).stream("GET", "/") as response:
+            assert_streams(response)
+
+    def test_theirs(theirs, stepped_clock):
+        response = theirs.get("/")
+        assert next(iter(response.response)) == b"chunk 0\\n"
+        response.close()
+
+    def test_by_hand(stepped_clock):
+        assert_streams(streaming(Client(app)).get("/"))
+"""
+
+
+def test_the_flag_repeated_runs_every_test_once_behind_each(pytester: pytest.Pytester) -> None:
+    run(pytester, SUITE).assert_outcomes(passed=3)
+    both = ["--streamproof-via=passthrough", "--streamproof-via=gae-standard", "--streamproof-via=passthrough"]
+    result = run(pytester, SUITE, "-v", *both)
+    result.assert_outcomes(passed=3, failed=3)
+    result.stdout.fnmatch_lines(["streamproof: via passthrough or gae-standard"])
+    for name in ("ours", "theirs", "by_hand"):
+        result.stdout.fnmatch_lines([f"*test_{name}?passthrough? PASSED*", f"*test_{name}?gae-standard? FAILED*"])
+    run(pytester, SUITE).assert_outcomes(passed=3)  # all of it was undone
+
+
+def test_the_ini_file_names_alternatives_line_by_line(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nstreamproof_via =\n    passthrough\n    gae-standard\n")
+    run(pytester, SUITE).assert_outcomes(passed=3, failed=3)
+    run(pytester, SUITE, "--streamproof-via=passthrough").assert_outcomes(passed=3)
+
+
+def test_alternatives_run_under_xdist_too(pytester: pytest.Pytester) -> None:
+    need("xdist")
+    both = ["--streamproof-via=passthrough", "--streamproof-via=gae-standard", "-n2"]
+    run(pytester, SUITE, *both, beside=("xdist",)).assert_outcomes(passed=3, failed=3)
+
+
+@pytest.mark.parametrize("flags", [("gae-standard",), ("gae-standard", "heroku")], ids=["once", "twice"])
+def test_the_markers_hops_take_the_place_of_the_runs(pytester: pytest.Pytester, flags: tuple[str, ...]) -> None:
+    marked = SUITE.replace("    def test_", '    @pytest.mark.via("passthrough")\n    def test_')
+    result = run(pytester, marked, "-v", *(f"--streamproof-via={via}" for via in flags))
+    result.assert_outcomes(passed=3)  # behind gae-standard each would fail
+    result.stdout.fnmatch_lines([f"*test_{name}?passthrough? PASSED*" for name in ("ours", "theirs", "by_hand")])
+    twin = marked.replace("passthrough", "gae-standard")
+    run(pytester, twin, "--streamproof-via=passthrough").assert_outcomes(failed=3)
+
+
+@pytest.mark.parametrize("where", ["module", "fixture", "ours"])
+def test_a_client_that_outlives_its_test_has_the_runs_hops(pytester: pytest.Pytester, where: str) -> None:
+    made = {
+        "module": """
+        CLIENT = Client(app)
+
+        @pytest.fixture
+        def client():
+            return CLIENT
+        """,
+        "fixture": """
+        @pytest.fixture(scope="session")
+        def client():
+            return Client(app)
+        """,
+        "ours": """
+        @pytest.fixture(scope="module")
+        def client():
+            return streaming(Client(app))
+        """,
+    }[where]
+    test = """
+        import pytest
+        from streamproof.testing import streaming
+        from streams import app
+        from werkzeug.test import Client
+    """
+    test += made
+    test += """
+        @pytest.mark.via("gae-standard")
+        def test_marked(client, stepped_clock):
+            response = client.get("/")
+            assert next(iter(response.response)) == b"chunk 0\\n"
+            response.close()
+
+        def test_it(client, stepped_clock):
+            response = client.get("/")
+            assert next(iter(response.response)) == b"chunk 0\\n"
+            response.close()
+    """
+    run(pytester, test).assert_outcomes(passed=2)
+    run(pytester, test, "--streamproof-via=gae-standard").assert_outcomes(failed=2)
+    several = run(pytester, test, "--streamproof-via=passthrough", "--streamproof-via=gae-standard")
+    assert several.ret != pytest.ExitCode.OK
+    assert "passed" not in several.parseoutcomes()
+    several.stdout.fnmatch_lines(["*This client outlives its test, and --streamproof-via was given several times*"])
+
+
+def test_a_via_of_a_tests_own_is_kept(pytester: pytest.Pytester) -> None:
+    test = """
+        import pytest
+
+        @pytest.mark.parametrize(("number", "via"), [(1, "road"), (2, "sea")])
+        def test_it(number, via):
+            assert via in ("road", "sea")
+    """
+    run(pytester, test, "--streamproof-via=passthrough", "--streamproof-via=nginx").assert_outcomes(passed=2)
+
+
+METHOD = """
+    import unittest
+    import pytest
+    from streams import app
+    from werkzeug.test import Client
+
+    class TestIt(unittest.TestCase):
+        {marker}
+        def test_it(self):
+            response = Client(app).get("/", buffered=True)
+            assert response.status_code == 200
+"""
+
+
+def test_unittests_methods_run_behind_one_via_and_refuse_several(pytester: pytest.Pytester) -> None:
+    plain = METHOD.replace("{marker}", "")
+    run(pytester, plain, "--streamproof-via=passthrough").assert_outcomes(passed=1)
+    for test, flags in (
+        (plain, ["--streamproof-via=passthrough", "--streamproof-via=nginx"]),
+        (METHOD.replace("{marker}", '@pytest.mark.via("nginx")'), []),
+    ):
+        result = run(pytester, test, *flags)
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        result.stderr.fnmatch_lines(["*::test_it cannot run once a hop: it is a method of unittest's. *"])
+
+
+def test_a_server_of_the_session_has_one_via(pytester: pytest.Pytester) -> None:
+    test = "def test_it(session_live_server): pass"
+    run(pytester, test, "--streamproof-via=passthrough").assert_outcomes(passed=1)
+    result = run(pytester, test, "--streamproof-via=passthrough", "--streamproof-via=nginx")
+    result.assert_outcomes(errors=2)
+    result.stdout.fnmatch_lines(["*--streamproof-via was given several times. *"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -19,6 +19,11 @@ def setting(config: pytest.Config, name: str) -> str | None:
     return config.getoption(f"{name}_flag") or config.getini(name) or None
 
 
+def vias_of(config: pytest.Config) -> tuple[str, ...]:
+    """The run's alternatives: of the flag as often as it was given, else of the ini file's lines, each once."""
+    return tuple(dict.fromkeys(config.getoption(f"{VIA}_flag") or config.getini(VIA)))
+
+
 class Run:
     """What one run gathers from its tests, its workers' included, and what it writes at its end."""
 

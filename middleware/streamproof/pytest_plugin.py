@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ._pytest_run import BASELINE, LIKE, RUN, VIA, Run, setting
+from ._pytest_run import BASELINE, LIKE, RUN, VIA, Run, setting, vias_of
 
 if TYPE_CHECKING:
     import httpx
@@ -26,12 +26,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Each setting as flag and ini; the flag wins."""
     group = parser.getgroup("streamproof", "streaming responses")
     for name, metavar, text in (
-        (VIA, "VIA", "run every test client behind these hops, e.g. nginx:gzip=on"),
         (LIKE, "SERVER", "tell apps as this server does that a reader left (default: uvicorn, gunicorn)"),
         (BASELINE, "FILE", "compare stream_baseline(trace) with the figures in FILE"),
     ):
         group.addoption(f"--{name.replace('_', '-')}", dest=f"{name}_flag", metavar=metavar, help=text)
         parser.addini(name, text)
+    text = "run every test client behind these hops, e.g. nginx:gzip=on; repeated: every test once behind each"
+    group.addoption("--streamproof-via", dest=f"{VIA}_flag", metavar="VIA", action="append", help=text)
+    parser.addini(VIA, text, type="linelist")
     group.addoption(
         "--streamproof-update-baseline", action="store_true", help="write the figures to the baseline instead"
     )
@@ -51,18 +53,19 @@ def pytest_configure(config: pytest.Config) -> None:
             "--streamproof-update-baseline has no file. Expected --streamproof-baseline=FILE or "
             "streamproof_baseline in the ini file."
         )
-    via, like = setting(config, VIA), setting(config, LIKE)
+    vias, like = vias_of(config), setting(config, LIKE)
     if like is not None:
         from .testing.likes import LIKES
 
         names = {name.removesuffix("-asgi").removesuffix("-wsgi") for name in LIKES} | set(LIKES)
         if like not in names:
             raise pytest.UsageError(f"{like!r} is not a valid {LIKE}. Valid servers: {', '.join(LIKES)}.")
-    if via is not None:
+    for via in vias:
         _checked(via, VIA)
-        from .testing.suite import behind
+    if vias:
+        from .testing.suite import alternating, behind
 
-        run.undo.enter_context(behind(via))
+        run.undo.enter_context(behind(vias[0], whole_run=True) if len(vias) == 1 else alternating())
     loaded = {entry.metadata["Name"] for _, entry in config.pluginmanager.list_plugin_distinfo()}
     if not loaded & {"pytest-django", "pytest-flask"}:
         config.pluginmanager.register(_LiveServer(), "streamproof-live-server")
@@ -88,16 +91,23 @@ def _checked(via: str, where: str) -> str:
 
 def pytest_report_header(config: pytest.Config) -> str:
     """One line: what is set."""
-    found = [f"{name.removeprefix('streamproof_')} {setting(config, name)}" for name in (VIA, LIKE, BASELINE)]
-    return "streamproof: " + (", ".join(text for text in found if not text.endswith(" None")) or "no hops")
+    found = {"via": " or ".join(vias_of(config)), "like": setting(config, LIKE), "baseline": setting(config, BASELINE)}
+    return "streamproof: " + (", ".join(f"{name} {value}" for name, value in found.items() if value) or "no hops")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """``@pytest.mark.via("nginx", "heroku")``: once a hop."""
-    markers = list(metafunc.definition.iter_markers("via"))
-    if not markers:
-        return
+    """Once a hop: those of ``@pytest.mark.via("nginx", "heroku")``, else those of the run when it has several.
+
+    A test with a ``via`` of its own, by ``parametrize``, keeps that.
+    """
+    definition = metafunc.definition
+    markers = list(definition.iter_markers("via"))
     vias = list(dict.fromkeys(via for marker in reversed(markers) for via in marker.args))
+    if not markers:
+        own = any("via" in _names(marker.args[:1]) for marker in definition.iter_markers("parametrize"))
+        vias = [] if own or len(vias_of(metafunc.config)) < 2 else list(vias_of(metafunc.config))
+        if not vias:
+            return
     if not vias:
         raise pytest.UsageError(
             f'{metafunc.definition.nodeid}: the marker via has no hops. Expected @pytest.mark.via("nginx", …).'
@@ -109,27 +119,67 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("via", vias, indirect=True, ids=vias)
 
 
+def _names(first: tuple[Any, ...]) -> list[str]:
+    """The argument names of a ``parametrize``, which come as text or as a sequence."""
+    return [name.strip() for text in first for name in (text.split(",") if isinstance(text, str) else text)]
+
+
+def _has_hops(item: pytest.Item) -> bool:
+    """Is this test to run once a hop?"""
+    return item.get_closest_marker("via") is not None or len(vias_of(item.config)) > 1
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """A marked test need not name the fixture: it is set up first all the same."""
-    if isinstance(item, pytest.Function) and item.get_closest_marker("via") and "via" not in item.fixturenames:
+    """A test with hops need not name the fixture: it is set up first all the same."""
+    if isinstance(item, pytest.Function) and _has_hops(item) and "via" not in item.fixturenames:
         item.fixturenames.insert(0, "via")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse what would seem to run once a hop and cannot: methods of unittest's classes take no parameters."""
+    for item in items:
+        if isinstance(item, pytest.Function) and _has_hops(item) and not hasattr(item, "callspec"):
+            raise pytest.UsageError(
+                f"{item.nodeid} cannot run once a hop: it is a method of unittest's. Expected no marker via on it, and "
+                "--streamproof-via at most once a run. Could the run be repeated, once a via?"
+            )
 
 
 @pytest.fixture
 def via(request: pytest.FixtureRequest) -> Iterator[str | None]:
-    """The hops of this test: of its marker, of ``--streamproof-via`` or the ini file, or None.
+    """The hops of this test: of its marker, else of ``--streamproof-via`` or the ini file, else None.
 
-    Those of the marker stand before every test client that the test makes, whosever it is.
+    They stand before every client that the test or its own fixtures make, whosever it is. The marker's take the place
+    of the run's.
     """
-    marked: str | None = getattr(request, "param", None)
-    asked = setting(request.config, VIA)
-    if marked is None or asked is not None:
-        yield marked or asked
+    own: str | None = getattr(request, "param", None)
+    if own is None:
+        yield _one_via(request)
         return
     from .testing.suite import behind
 
-    with behind(marked, loaded_only=True):
-        yield marked
+    with behind(own, loaded_only=True):
+        yield own
+
+
+def _one_via(request: pytest.FixtureRequest) -> str | None:
+    vias = vias_of(request.config)
+    if len(vias) < 2:
+        return vias[0] if vias else None
+    raise pytest.UsageError(
+        f"{request.node.nodeid or 'The session'} has no via of its own, and --streamproof-via was given several times. "
+        "Expected it once. Is something shared that outlives a test?"
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> Iterator[None]:
+    """What a fixture of a wider scope makes outlives the test that asked first, so it does not get that test's hops."""
+    defaults = sys.modules.get("streamproof.testing._defaults")
+    if defaults is None or fixturedef.scope == "function":
+        return (yield)
+    with defaults.outliving():
+        return (yield)
 
 
 @pytest.fixture
@@ -212,7 +262,7 @@ def session_live_server(request: pytest.FixtureRequest) -> Iterator[LiveServers]
     """``session_live_server(app, server="gunicorn")``: a real server in a process of its own, for the whole run."""
     from ._live_servers import LiveServers
 
-    with LiveServers(via=setting(request.config, VIA)) as servers:
+    with LiveServers(via=_one_via(request)) as servers:
         yield servers
 
 

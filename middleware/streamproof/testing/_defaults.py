@@ -1,8 +1,45 @@
 """What a test run says for all its clients: the hops that every response passes, unless a client names its own.
 
-Set by the pytest plugin for ``--streamproof-via`` and by nobody else.
+Set by ``suite.py``, for the pytest plugin, and by nobody else.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ..sansio.errors import ConfigurationError
+
 via: str | None = None
+"""The hops of now: of the test that runs, or of the whole run."""
+
+of_run: str | None = None
+"""The hops of the whole run, which those who outlive a test get."""
+
+alternating = False
+"""Do the hops change from test to test?"""
+
+
+def hops(own: str | None) -> str | None:
+    """The hops of a client that names ``own`` or none.
+
+    Raises ConfigurationError for a client that is made outside of a test while the hops change from test to test.
+    """
+    if own or via or not alternating:
+        return own or via
+    raise ConfigurationError(
+        "This client outlives its test, and --streamproof-via was given several times, once for each run of a test. "
+        "Expected clients that a test or its own fixtures make, or one --streamproof-via a run. Is it made in a module "
+        "or in a fixture of a wider scope?"
+    )
+
+
+@contextmanager
+def outliving() -> Iterator[None]:
+    """Clients that are made in the block outlive the test: they get the run's hops, not the test's."""
+    global via
+    before, via = via, of_run
+    try:
+        yield
+    finally:
+        via = before

@@ -30,7 +30,7 @@ def streaming(client: C, *, like: str | Like | None = None, via: str | None = No
     Takes an instance of ``werkzeug.test.Client`` (Flask's too), ``django.test.Client``, ``django.test.AsyncClient`` or
     ``starlette.testclient.TestClient`` (FastAPI's too). Raises TypeError for anything else.
     """
-    via = via or _defaults.via
+    via = _defaults.hops(via)
     names = {f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in type(client).__mro__}
     if "werkzeug.Client" in names:
         return cast(C, _werkzeug(client, like, via))

@@ -19,44 +19,72 @@ from . import _defaults
 
 
 @contextmanager
-def behind(via: str, *, loaded_only: bool = False) -> Iterator[None]:
-    """Let every client that is made in the block reach its app through ``via``.
+def behind(via: str, *, loaded_only: bool = False, whole_run: bool = False) -> Iterator[None]:
+    """Let every client that is made in the block reach its app through ``via``, in the place of hops set outside of it.
 
-    ``loaded_only`` leaves libraries alone that nobody has imported yet, instead of importing them.
+    ``loaded_only`` leaves libraries alone that nobody has imported yet, instead of importing them. ``whole_run`` makes
+    them the hops of those clients, too, that outlive a test.
     """
-    from .._wrap import wrap
-    from .clients import streaming
-
-    def hop(app: Any) -> Any:
-        return wrap(app, via=via)
-
-    def on_app(self: Any) -> None:
-        self.app = hop(self.app)
-
-    def on_transport(self: Any) -> None:
-        self.streamproof_plain = self._transport.app
-        self._transport.app = hop(self._transport.app)
-
-    def on_client(self: Any) -> None:
-        streaming(self, via=via)
-
-    places: list[tuple[str, str, Callable[[Any], None]]] = [
-        ("httpx", "ASGITransport", on_app),
-        ("httpx", "WSGITransport", on_app),
-        ("httpx2", "ASGITransport", on_app),
-        ("httpx2", "WSGITransport", on_app),
-        ("starlette.testclient", "TestClient", on_transport),
-        ("werkzeug.test", "Client", on_client),
-        ("django.test.client", "Client", on_client),
-        ("django.test.client", "AsyncClient", on_client),
-    ]
-    with ExitStack() as undo:
+    with _patched(loaded_only), ExitStack() as undo:
         undo.callback(setattr, _defaults, "via", _defaults.via)
         _defaults.via = via
-        for module, name, then in places:
+        if whole_run:
+            undo.callback(setattr, _defaults, "of_run", _defaults.of_run)
+            _defaults.of_run = via
+        yield
+
+
+@contextmanager
+def alternating() -> Iterator[None]:
+    """Each test names its hops with :func:`behind`; clients that are made outside of one are refused."""
+    with _patched(False):
+        _defaults.alternating = True
+        try:
+            yield
+        finally:
+            _defaults.alternating = False
+
+
+@contextmanager
+def _patched(loaded_only: bool) -> Iterator[None]:
+    with ExitStack() as undo:
+        for module, name, then in _PLACES:
             if module in sys.modules if loaded_only else find_spec(module.partition(".")[0]) is not None:
                 _after_init(getattr(_imported(module), name, None), then, undo)
         yield
+
+
+def _hop(app: Any, via: str) -> Any:
+    from .._wrap import wrap
+
+    return wrap(app, via=via)
+
+
+def _on_app(client: Any, via: str) -> None:
+    client.app = _hop(client.app, via)
+
+
+def _on_transport(client: Any, via: str) -> None:
+    client.streamproof_plain = client._transport.app
+    client._transport.app = _hop(client._transport.app, via)
+
+
+def _on_client(client: Any, via: str) -> None:
+    from .clients import streaming
+
+    streaming(client, via=via)
+
+
+_PLACES: tuple[tuple[str, str, Callable[[Any, str], None]], ...] = (
+    ("httpx", "ASGITransport", _on_app),
+    ("httpx", "WSGITransport", _on_app),
+    ("httpx2", "ASGITransport", _on_app),
+    ("httpx2", "WSGITransport", _on_app),
+    ("starlette.testclient", "TestClient", _on_transport),
+    ("werkzeug.test", "Client", _on_client),
+    ("django.test.client", "Client", _on_client),
+    ("django.test.client", "AsyncClient", _on_client),
+)
 
 
 def _imported(module: str) -> Any:
@@ -66,15 +94,17 @@ def _imported(module: str) -> Any:
         return None
 
 
-def _after_init(kind: Any, then: Callable[[Any], None], undo: ExitStack) -> None:
-    if kind is None:
+def _after_init(kind: Any, then: Callable[[Any, str], None], undo: ExitStack) -> None:
+    if kind is None or hasattr(kind.__init__, "streamproof"):  # a block inside another changes the hops alone
         return
     inner = kind.__init__
 
     @wraps(inner)
     def __init__(self: Any, *args: Any, **options: Any) -> None:
         inner(self, *args, **options)
-        then(self)
+        if (via := _defaults.hops(None)) is not None:
+            then(self, via)
 
+    __init__.streamproof = True  # type: ignore[attr-defined]
     kind.__init__ = __init__
     undo.callback(setattr, kind, "__init__", inner)

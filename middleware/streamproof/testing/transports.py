@@ -77,7 +77,7 @@ class Transport(_Carrier):
         self.kind = kind_of(app)
         self.app = single(app)
         self.like = like_of(like, self.kind)
-        self.via = via = via or _defaults.via
+        self.via = via = _defaults.hops(via)
         self._window = self.like.window if window == "server" else window
         self._raises, self._wants_lifespan = raise_app_exceptions, lifespan
         self._client, self._root_path = client, root_path
