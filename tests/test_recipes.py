@@ -85,3 +85,14 @@ def test_the_other_code_on_the_page_runs(pytester: pytest.Pytester) -> None:
     (contract,) = [block for block in blocks if "check_stream_contract" in block]
     pytester.makepyfile(contract)
     pytester.runpytest_inprocess("-p", "streamproof.pytest_plugin").assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("control", [False, True], ids=["as_is", "joined"])
+def test_the_upload_on_the_page_runs_and_its_joined_twin_fails(pytester: pytest.Pytester, control: bool) -> None:
+    blocks = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.M | re.S)
+    (upload,) = [block for block in blocks if "def shout" in block]
+    if control:
+        upload = "from streamproof.testing import joined\n" + upload.replace("client(shout)", "client(joined(shout))")
+    pytester.makepyfile(upload)
+    result = pytester.runpytest_inprocess("-p", "streamproof.pytest_plugin")
+    result.assert_outcomes(**{"failed" if control else "passed": 1})
