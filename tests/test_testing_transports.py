@@ -1,6 +1,7 @@
 """The transports stream, under httpx and httpx2, sync and async, WSGI and ASGI, asyncio and trio."""
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -528,6 +529,32 @@ def test_an_app_that_stops_waiting_for_its_request_gets_the_rest_of_it(library: 
         assert b"".join(message["body"] for message in got) == b"".join(CHUNKS[:3])
 
     run(main)
+
+
+def test_a_request_that_the_app_does_not_read_is_left_half_way(library: Any, run: Any) -> None:
+    events = []
+
+    async def endless() -> Any:
+        try:
+            while True:
+                yield b"chunk"
+        finally:
+            events.append("closed")
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            raise NotImplementedError
+        events.append((await receive())["body"])
+        await send({"type": "http.response.start", "status": 413, "headers": []})
+        await send({"type": "http.response.body"})
+
+    async def main() -> None:
+        async with library.AsyncClient(transport=Transport(app)) as client:
+            assert (await client.post(URL, content=endless())).status_code == 413
+
+    run(main)
+    gc.collect()  # nothing is left that trio would warn of
+    assert events == [b"chunk", "closed"]
 
 
 @pytest.mark.parametrize("control", [False, True], ids=["as_is", "joined"])

@@ -53,8 +53,7 @@ class Feed:
         try:
             await self._until_asked()
             if isinstance(self._source, AsyncIterable):
-                async for chunk in self._source:
-                    await self._give(chunk)
+                await self._pull(self._source)
             else:
                 for chunk in self._source:
                     await self._give(chunk)
@@ -63,6 +62,18 @@ class Feed:
         finally:
             self.over = True
             self._bell.ring()
+
+    async def _pull(self, source: AsyncIterable[bytes]) -> None:
+        chunks = aiter(source)
+        try:
+            async for chunk in chunks:
+                await self._give(chunk)
+        finally:
+            # Ended here, since trio warns of generators that the garbage collector has to end. Neither library has a
+            # public way to the generator that its stream is round.
+            for generator in (chunks, getattr(source, "_stream", None)):
+                if (close := getattr(generator, "aclose", None)) is not None:
+                    await close()
 
     async def _give(self, chunk: bytes) -> None:
         if chunk:
