@@ -60,6 +60,13 @@ def via(app: Any) -> Any:
     return wrap(app, on_trace=_nobody, via="passthrough")
 
 
+def timed_via(app: Any) -> Any:
+    """A hop with a time limit: on WSGI a thread owns the app."""
+    from streamproof import wrap
+
+    return wrap(app, on_trace=_nobody, via="heroku")
+
+
 def opentelemetry_wsgi(app: WSGIApp) -> Any:
     _otel()
     from opentelemetry.instrumentation.wsgi import OpenTelemetryMiddleware
@@ -124,6 +131,7 @@ WSGI: dict[str, Callable[[Any], Any]] = {
     "streamproof": recording,
     "streamproof, door": door,
     "streamproof, via": via,
+    "streamproof, timed via": timed_via,
     "OpenTelemetry": opentelemetry_wsgi,
     "Sentry": sentry_wsgi,
 }
@@ -133,6 +141,7 @@ ASGI: dict[str, Callable[[Any], Any]] = {
     "streamproof": recording,
     "streamproof, door": door,
     "streamproof, via": via,
+    "streamproof, timed via": timed_via,
     "OpenTelemetry": opentelemetry_asgi,
     "Sentry": sentry_asgi,
     "Prometheus": prometheus_asgi,
