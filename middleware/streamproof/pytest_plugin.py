@@ -135,16 +135,6 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.fixturenames.insert(0, "via")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse what would seem to run once a hop and cannot: methods of unittest's classes take no parameters."""
-    for item in items:
-        if isinstance(item, pytest.Function) and _has_hops(item) and not hasattr(item, "callspec"):
-            raise pytest.UsageError(
-                f"{item.nodeid} cannot run once a hop: it is a method of unittest's. Expected no marker via on it, and "
-                "--streamproof-via at most once a run. Could the run be repeated, once a via?"
-            )
-
-
 @pytest.fixture
 def via(request: pytest.FixtureRequest) -> Iterator[str | None]:
     """The hops of this test: of its marker, else of ``--streamproof-via`` or the ini file, else None.
@@ -292,8 +282,15 @@ def _finished() -> list[RecordedTrace]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """A test's figures are its own."""
+    """A test's figures are its own. Fails what would seem to run once a hop and cannot."""
     _finished()
+    # Not at collection: what is deselected may be so, and xdist's workers cannot say a usage error.
+    if isinstance(item, pytest.Function) and _has_hops(item) and not hasattr(item, "callspec"):
+        pytest.fail(
+            f"{item.nodeid} cannot run once a hop: it is a method of unittest's, which takes no parameters. Expected "
+            "no marker via on it, and --streamproof-via at most once a run. Could the run be repeated, once a via?",
+            pytrace=False,
+        )
 
 
 @pytest.hookimpl(wrapper=True)
