@@ -6,6 +6,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import pairwise
 
@@ -21,6 +22,7 @@ from .proxies.judge import Stage
 from .proxies.origin import Origin
 from .proxies.reader import read
 from .proxies.schedules import Schedule, Write, evenly, sizes
+from .proxies.suite import short
 
 VIAS = [
     "passthrough",
@@ -76,6 +78,22 @@ def disagreements(stage: Stage, schedule: Schedule, via: str) -> Sequence[object
 def test_the_relay_delivers_what_replay_predicts(via: str) -> None:
     with staged(via) as stage:
         found = {schedule.name: disagreements(stage, schedule, via) for schedule in SCHEDULES}
+    assert not {name: [str(one) for one in each] for name, each in found.items() if each}
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("via", ["nginx:proxy_http_version=1.1", "haproxy"])
+def test_the_relay_delivers_every_schedule_of_the_suite(via: str) -> None:
+    """The schedules that the real proxies are held to, 1-byte edges of every buffer and dying origins among them."""
+    with staged(via) as stage, ThreadPoolExecutor(2) as pool:
+        schedules = short()
+        found = dict(
+            zip(
+                (schedule.name for schedule in schedules),
+                pool.map(lambda schedule: disagreements(stage, schedule, via), schedules),
+                strict=True,
+            )
+        )
     assert not {name: [str(one) for one in each] for name, each in found.items() if each}
 
 

@@ -87,6 +87,8 @@ class Relay:
             await _Connection(self, reader, writer).run()
         except (ConnectionError, ssl.SSLError):
             pass
+        except asyncio.CancelledError:
+            pass  # the relay stops; asyncio before 3.12 would log a cancelled connection as a fault
         finally:
             self._tasks.discard(task)
             writer.close()

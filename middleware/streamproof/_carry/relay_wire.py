@@ -157,6 +157,7 @@ class UpstreamSide:
                 self.over = True
                 yield End(LAST_CHUNK_SIZE if self._framing == "chunked" else 0)
             else:
+                self._crlf_due -= min(before - self._waiting(), self._crlf_due)
                 return
 
     def _head(self, event: h11.Response) -> Head:
@@ -180,7 +181,9 @@ class UpstreamSide:
         if self._framing != "chunked":
             return Data(data)
         lead = consumed - len(data) - self._crlf_due if event.chunk_start else 0
-        self._crlf_due = 2 if event.chunk_end else 0  # h11 takes the CRLF after a chunk with the next event
+        self._crlf_due = (
+            2 if event.chunk_end else 0
+        )  # h11 takes the CRLF after a chunk when it looks for the next event
         return Data(data, lead, self._crlf_due, 0 if event.chunk_end else _UNKNOWN_REST)
 
 
