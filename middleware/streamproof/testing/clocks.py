@@ -213,6 +213,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """The virtual time, seconds."""
         return self.clock.now
 
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        """Wait for the loop's threads in real time: asyncio's own limit, in virtual time, would be over at once."""
+        await super().shutdown_default_executor()
+
     def _select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
         ready = self._real_select(0)
         if ready or timeout == 0:
