@@ -64,6 +64,11 @@ class Schedule:
         return sum(write.size for write in self.writes)
 
     @property
+    def largest(self) -> int:
+        """Body bytes of the largest write."""
+        return max((write.size for write in self.writes), default=0)
+
+    @property
     def seconds(self) -> float:
         """How long the origin takes."""
         return self.head_after + sum(write.after for write in self.writes) + self.end_after
