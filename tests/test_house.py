@@ -77,12 +77,11 @@ def floor(path: Path) -> str:
     return "doors"
 
 
-def imports(path: Path, *, at_import: bool = False) -> Iterator[str]:
-    """Absolute names of the modules that a file imports; ``at_import``: only those that its own import runs."""
+def imports(path: Path) -> Iterator[str]:
+    """Absolute names of the modules that a file imports, wherever in it."""
     tree = ast.parse((ROOT / path).read_text("utf-8"))
     package = ["streamproof", *path.parts[:-1]]
-    nodes = list(_toplevel(tree)) if at_import else list(ast.walk(tree))
-    for node in nodes:
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -91,15 +90,6 @@ def imports(path: Path, *, at_import: bool = False) -> Iterator[str]:
             yield stem
             if node.level and node.module is None:
                 yield from (f"{stem}.{alias.name}" for alias in node.names)
-
-
-def _toplevel(tree: ast.Module) -> Iterator[ast.stmt]:
-    for node in tree.body:
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
-            continue
-        yield node
-        if isinstance(node, ast.Try | ast.If | ast.With):
-            yield from (child for child in ast.walk(node) if isinstance(child, ast.stmt) and child is not node)
 
 
 @pytest.mark.parametrize("path", [path for path in FILES if floor(path) == "sansio"], ids=str)

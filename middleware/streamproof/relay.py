@@ -16,11 +16,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from ._carry.relay_wire import BadRequest, ClientSide, ReaderSide, UpstreamSide
+from ._carry.relay_wire import BadRequest, ClientSide, ReaderSide, UpstreamSide, own_answer
 from .profiles import Profile, Via, resolve
 from .sansio.errors import ConfigurationError
 from .sansio.hop import Chain
-from .sansio.http import reason
 from .sansio.machine import Cut, Data, End, Event, Head
 from .sansio.stages.tls_records import TlsRecords
 from .sansio.trace import Request
@@ -28,6 +27,11 @@ from .sansio.trace import Request
 HOST = "127.0.0.1"
 READ_SIZE = 1 << 20  # bytes a read at most; more than any hop that is emulated reads at once
 _LINGER_NONE = struct.pack("ii", 1, 0)  # SO_LINGER with no time: close() resets (socket(7))
+
+
+def needs_tls(via: Via) -> bool:
+    """Does the hop on the reader's side speak TLS?"""
+    return any(isinstance(rule.settings, TlsRecords) for rule in via.plans[-1].rules)
 
 
 @dataclass(eq=False)
@@ -68,11 +72,6 @@ class Relay:
     tls: ssl.SSLContext | None = None
     on_change: Callable[[Exchange], None] | None = None
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
-
-    @property
-    def needs_tls(self) -> bool:
-        """Does the hop on the reader's side speak TLS?"""
-        return any(isinstance(rule.settings, TlsRecords) for rule in self.via.plans[-1].rules)
 
     async def start(self) -> asyncio.Server:
         """Listen; the server's first socket tells the port. Raises OSError when the port is taken."""
@@ -118,7 +117,8 @@ class _Connection:
             try:
                 asked = await self._request(client)
             except BadRequest as refused:
-                return self._refuse(400, str(refused))
+                self._writer.write(own_answer(400, str(refused)))
+                return
             if asked is None or not await self._exchange(*asked) or not client.keep_alive:
                 return
 
@@ -149,12 +149,6 @@ class _Connection:
     def _tell(self, exchange: Exchange) -> None:
         if self._relay.on_change is not None:
             self._relay.on_change(exchange)
-
-    def _refuse(self, status: int, text: str) -> None:
-        body = (text + "\n").encode("utf-8", "replace")
-        head = f"HTTP/1.1 {status} {reason(status)}\r\nContent-Type: text/plain; charset=utf-8\r\n"
-        head += f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-        self._writer.write(head.encode("ascii") + body)
 
 
 class _Passage:
@@ -287,9 +281,7 @@ class _Passage:
 
     def _answer(self, status: int, text: str) -> None:
         """The relay's own answer, where no hop had one."""
-        body = (text + "\n").encode("utf-8", "replace")
-        head = f"HTTP/1.1 {status} {reason(status)}\r\nContent-Type: text/plain; charset=utf-8\r\n"
-        self._writer.write(f"{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode("ascii") + body)
+        self._writer.write(own_answer(status, text))
         self._over = self._out.close = True
         self._exchange.status = status
 
@@ -309,7 +301,7 @@ def relaying(
     the port is taken.
     """
     relay = Relay(resolve(via), upstream, port, tls, on_change)
-    if relay.needs_tls and tls is None:
+    if needs_tls(relay.via) and tls is None:
         raise ConfigurationError(
             f"The reader's side of {relay.via.text!r} speaks TLS, and no certificate was given. "
             "Expected tls=SSLContext. Was `streamproof proxy` meant, which makes a throw-away one?"

@@ -222,3 +222,10 @@ class ReaderSide:
             self.close = True
         lines = [f"HTTP/1.1 {event.status} {reason(event.status)}", *(f"{name}: {value}" for name, value in headers)]
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+def own_answer(status: int, text: str) -> bytes:
+    """The relay's own response, where no hop has one: ``text`` with ``status``, and the connection closes."""
+    body = (text + "\n").encode("utf-8", "replace")
+    head = f"HTTP/1.1 {status} {reason(status)}\r\nContent-Type: text/plain; charset=utf-8\r\n"
+    return f"{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode("ascii") + body

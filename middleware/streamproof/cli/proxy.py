@@ -58,14 +58,14 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Do it; return the exit status."""
     need("h11", "The proxy", "proxy")
-    from ..relay import relaying
+    from ..relay import needs_tls, relaying
 
     upstream = _upstream(arguments.upstream)
     vias = [resolve(text) for text in arguments.via]
     board = _board(arguments)
     with ExitStack() as stack:
         for index, via in enumerate(vias):
-            secure = _needs_tls(via)
+            secure = needs_tls(via)
             port = arguments.port + index if arguments.port else 0
             try:
                 host, bound = stack.enter_context(
@@ -97,12 +97,6 @@ def _upstream(text: str) -> tuple[str, int]:
             "Is it a hop that belongs into --via?"
         )
     return place.host, place.port
-
-
-def _needs_tls(via: Via) -> bool:
-    from ..sansio.stages.tls_records import TlsRecords
-
-    return any(isinstance(rule.settings, TlsRecords) for rule in via.plans[-1].rules)
 
 
 def _throw_away() -> ssl.SSLContext:
