@@ -4,7 +4,7 @@ Knows one rule: fewer than ``size`` wire bytes wait until ``delay`` seconds afte
 message, or until ``size`` are there; then everything leaves. That is what Linux does with a partial segment that was
 sent with MSG_MORE (tcp(7), TCP_CORK: "200 millisecond ceiling"), which HAProxy uses while more is expected
 (haproxy src/stconn.c, option http-no-delay in its configuration manual). A segment is never longer than half of the
-widest window that the reader has offered (Linux net/ipv4/tcp_output.c, tcp_bound_to_half_wnd()); where that is the
+widest window that the reader has offered (Linux include/net/tcp.h, tcp_bound_to_half_wnd()); where that is the
 smaller one, as on loopback, it grows while the reader's window opens.
 
 Leaves out that the ACK of a full segment releases its tail: it does so at once unless the ACK is delayed (40 ms).

@@ -3,6 +3,7 @@
 Knows ``bufio.Writer``: what fits is kept, what fills the buffer sends it, and what is larger than the whole of an
 empty buffer passes by. Nothing flushes them before the end, except ReverseProxy's FlushInterval: ``latency`` seconds
 after the first byte that no flush has sent. (Where each write is flushed nothing is ever held: leave the stage out.)
+Leaves out that the first interval begins with the head, which it sends even when no byte has come.
 
 Source: golang/go src/net/http/server.go, bufferBeforeChunkingSize, newBufioWriterSize(), chunkWriter.Write(),
 chunkWriter.writeHeader();
