@@ -1,4 +1,7 @@
-"""Both middlewares count inline what the recorder would have counted chunk by chunk: the same figures, to the bit."""
+"""Both middlewares count inline what the recorder would have counted chunk by chunk: the same figures, to the bit.
+
+Each in Python and compiled.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,11 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streamproof import Outcome, Trace, wrap
+from streamproof._carry import compiled
 from streamproof.sansio.figures import Figures
 from streamproof.sansio.recorder import Recorder
 from streamproof.sansio.trace import Request
@@ -47,6 +51,16 @@ def same(told: Trace, drawn: list[tuple[int, int, int]], refused: bool = False) 
     assert found == wanted
 
 
+@pytest.fixture(params=["compiled", "python"])
+def counting(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "python":
+        monkeypatch.setattr(compiled, "counting", None)
+    elif compiled.counting is None:
+        pytest.skip("the compiled counting was not built here: is there a C compiler?")
+
+
+@pytest.mark.usefixtures("counting")
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps, st.booleans())
 def test_wsgi(drawn: list[tuple[int, int, int]], leaves: bool) -> None:
     clock, told = Clock(), list[Trace]()
@@ -75,6 +89,8 @@ def test_wsgi(drawn: list[tuple[int, int, int]], leaves: bool) -> None:
     same(told[0], drawn, leaves and bool(drawn))
 
 
+@pytest.mark.usefixtures("counting")
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps)
 def test_asgi(drawn: list[tuple[int, int, int]]) -> None:
     clock, told = Clock(), list[Trace]()

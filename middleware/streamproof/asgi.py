@@ -21,9 +21,11 @@ import os
 from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from functools import partial
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import quote
 
+from ._carry import compiled
 from ._carry.telling import UNREAD, Listener, Listeners, Recording, clock, stopped
 from ._carry.via import Route
 from .sansio.http import Headers
@@ -151,6 +153,11 @@ class _Watched:
         if recorder.keeps:
             return other
         tally, start = recorder.tally, recorder.started_at
+        if compiled.counting is not None:
+            given = None if clock is perf_counter else clock
+            compiled_send = compiled.counting.Sender(inner, tally, start, other, refused, given)
+            recorder.settle, recorder.look = compiled_send.settle, compiled_send.look
+            return compiled_send  # type: ignore[no-any-return]
         chunks = size = empty = 0
         last = accepted = waited = longest = limit = quiet = 0.0
         begun = False

@@ -10,11 +10,13 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterable, Iterator
 from functools import partial
+from time import perf_counter
 from typing import Any
 
 from werkzeug.wsgi import ClosingIterator
 
 from ..sansio.trace import Outcome
+from . import compiled
 from .endings import close_stream, failed
 from .telling import Recording, clock
 from .whole import RecordedList, RecordedTuple, SizedBody, recorded_file
@@ -52,10 +54,11 @@ class RecordedBody(ClosingIterator):
 
     def __iter__(self) -> Iterator[bytes]:  # type: ignore[override]
         if self._blocks is None:
-            record = _record_kept if self._recording.recorder.keeps else _record
-            self._blocks = record(() if self._iterable is None else self._iterable, self._recording)
-            if self._recording.watched:
-                self._recording.recorder.look = partial(_look, weakref.ref(self._blocks))
+            recording = self._recording
+            record = _record_kept if recording.recorder.keeps else _record if compiled.counting is None else _compiled
+            self._blocks = record(() if self._iterable is None else self._iterable, recording)
+            if recording.watched:
+                recording.recorder.look = partial(_look, weakref.ref(self._blocks))
         return self._blocks
 
     def __next__(self) -> bytes:
@@ -78,14 +81,27 @@ class RecordedBody(ClosingIterator):
         close_stream(getattr(iterable, "close", None), self._recording)
 
 
+def _compiled(iterable: Iterable[bytes], recording: Recording) -> Iterator[bytes]:
+    """As :func:`_record`, by an iterator that was compiled."""
+    try:
+        blocks = iter(iterable)
+    except BaseException as error:
+        failed(recording, error)
+        raise
+    tally, start = recording.recorder.tally, recording.recorder.started_at
+    given = None if clock is perf_counter else clock
+    counted: Iterator[bytes] = compiled.counting.Blocks(blocks, tally, start, recording, failed, given)
+    return counted
+
+
 def _record(iterable: Iterable[bytes], recording: Recording) -> Iterator[bytes]:
     """The blocks, counted in local variables: the least that full figures can cost a block. Times as the clock says."""
     tally, start = recording.recorder.tally, recording.recorder.started_at
     chunks = size = empty = 0
     waited = longest = limit = quiet = last = 0.0
     accepted = None
-    blocks = iter(iterable)
     try:
+        blocks = iter(iterable)
         for block in blocks:
             produced = clock()
             yield block
@@ -130,6 +146,8 @@ def _record(iterable: Iterable[bytes], recording: Recording) -> Iterator[bytes]:
 
 def _look(blocks: weakref.ref[Any]) -> tuple[int, int, float] | None:
     """What :func:`_record` has in its variables; None before the first byte and at the end."""
+    if (look := getattr(blocks(), "look", None)) is not None:
+        return look()  # type: ignore[no-any-return]
     frame = getattr(blocks(), "gi_frame", None)
     found = {} if frame is None else frame.f_locals
     return (found["chunks"], found["size"], found["accepted"]) if found.get("accepted") is not None else None

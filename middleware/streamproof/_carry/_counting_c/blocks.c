@@ -1,0 +1,232 @@
+/* Blocks: the iterator that a WSGI server takes a recorded body's blocks from. Counts as bodies.py's _record() does.
+ *
+ * Knows that a block is accepted when the server asks for the next. Does not close the app's iterable.
+ */
+
+#include "counting.h"
+
+typedef struct {
+    PyObject_HEAD
+    Counts counts;
+    PyObject *iterator;  /* NULL once it is over */
+    PyObject *recording; /* is given exhausted_at */
+    PyObject *failed;    /* called with it and what the app raised */
+    PyObject *weakrefs;
+    double produced; /* of the block at hand */
+    Py_ssize_t length;
+    char at_hand, running;
+} Blocks;
+
+/* The app raised: failed(recording, error) hears of it, and it stays on its way whatever that raises itself. */
+static void
+blocks_tell(Blocks *self)
+{
+    PyObject *type, *error, *traceback;
+    PyErr_Fetch(&type, &error, &traceback);
+    PyErr_NormalizeException(&type, &error, &traceback);
+    PyObject *done = PyObject_CallFunctionObjArgs(self->failed, self->recording, error, NULL);
+    if (done == NULL) {
+        PyErr_WriteUnraisable(self->failed);
+    }
+    Py_XDECREF(done);
+    PyErr_Restore(type, error, traceback);
+}
+
+static PyObject *
+blocks_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"iterator", "tally", "started_at", "recording", "failed", "clock", NULL};
+    PyObject *iterator, *tally, *recording, *failed, *clock;
+    double start;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOdOOO:Blocks", names, &iterator, &tally, &start, &recording, &failed,
+                                     &clock)) {
+        return NULL;
+    }
+    if (!PyIter_Check(iterator)) {
+        return PyErr_Format(PyExc_TypeError, "Blocks takes an iterator, not %.100s.", Py_TYPE(iterator)->tp_name);
+    }
+    Blocks *self = (Blocks *)type->tp_alloc(type, 0);
+    if (self != NULL) {
+        self->counts.tally = Py_NewRef(tally);
+        self->counts.clock = taken(clock);
+        self->counts.start = start;
+        self->iterator = Py_NewRef(iterator);
+        self->recording = Py_NewRef(recording);
+        self->failed = Py_NewRef(failed);
+    }
+    return (PyObject *)self;
+}
+
+static PyObject *
+blocks_next(Blocks *self)
+{
+    if (self->running) {
+        PyErr_SetString(PyExc_ValueError, "Another thread is waiting for this stream's next block.");
+        return NULL;
+    }
+    if (self->iterator == NULL) {
+        return NULL;
+    }
+    if (self->at_hand) {
+        double asked;
+        if (now(&self->counts, &asked) < 0) {
+            return NULL;
+        }
+        self->at_hand = 0;
+        if (count(&self->counts, self->produced, self->length, asked) < 0) {
+            return NULL;
+        }
+    }
+    PyObject *iterator = Py_NewRef(self->iterator); /* close() may come while it runs */
+    self->running = 1;
+    PyObject *block = Py_TYPE(iterator)->tp_iternext(iterator);
+    self->running = 0;
+    Py_DECREF(iterator);
+    if (block == NULL) {
+        PyObject *error = PyErr_Occurred();
+        if (error != NULL && !PyErr_GivenExceptionMatches(error, PyExc_StopIteration)) {
+            blocks_tell(self);
+            Py_CLEAR(self->iterator);
+            return NULL;
+        }
+        PyErr_Clear();
+        Py_CLEAR(self->iterator);
+        double ended;
+        if (settle(&self->counts) < 0 || now(&self->counts, &ended) < 0) {
+            return NULL;
+        }
+        PyObject *seconds = PyFloat_FromDouble(ended);
+        if (seconds != NULL) {
+            PyObject_SetAttr(self->recording, streamproof_exhausted_at, seconds);
+            Py_DECREF(seconds);
+        }
+        return NULL;
+    }
+    if (now(&self->counts, &self->produced) < 0) {
+        Py_DECREF(block);
+        return NULL;
+    }
+    if (PyBytes_CheckExact(block)) {
+        self->length = PyBytes_GET_SIZE(block);
+    }
+    else if ((self->length = PyObject_Size(block)) < 0) {
+        PyErr_Clear(); /* the server will refuse it, and say so better */
+        self->length = 0;
+    }
+    self->at_hand = 1;
+    return block;
+}
+
+static int
+blocks_over(Blocks *self)
+{
+    if (self->running) {
+        return 0; /* closed from another thread: its block is not at hand */
+    }
+    Py_CLEAR(self->iterator);
+    int failed = settle(&self->counts) < 0;
+    if (self->at_hand) {
+        self->at_hand = 0;
+        failed |= add(&self->counts, self->produced, self->length, NULL) < 0;
+    }
+    return failed ? -1 : 0;
+}
+
+static PyObject *
+blocks_close(Blocks *self, PyObject *Py_UNUSED(ignored))
+{
+    if (blocks_over(self) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+blocks_look(Blocks *self, PyObject *Py_UNUSED(ignored))
+{
+    return look(&self->counts);
+}
+
+static int
+blocks_traverse(Blocks *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->counts.tally);
+    Py_VISIT(self->counts.clock);
+    Py_VISIT(self->iterator);
+    Py_VISIT(self->recording);
+    Py_VISIT(self->failed);
+    return 0;
+}
+
+static int
+blocks_clear(Blocks *self)
+{
+    Py_CLEAR(self->counts.tally);
+    Py_CLEAR(self->counts.clock);
+    Py_CLEAR(self->iterator);
+    Py_CLEAR(self->recording);
+    Py_CLEAR(self->failed);
+    return 0;
+}
+
+/* Dropped without close(): the sums must be in the tally before the recording tells itself. */
+static void
+blocks_finalize(Blocks *self)
+{
+    PyObject *type, *error, *traceback;
+    PyErr_Fetch(&type, &error, &traceback);
+    if (self->counts.tally != NULL && blocks_over(self) < 0) {
+        PyErr_WriteUnraisable((PyObject *)self);
+    }
+    PyErr_Restore(type, error, traceback);
+}
+
+static void
+blocks_dealloc(Blocks *self)
+{
+    if (PyObject_CallFinalizerFromDealloc((PyObject *)self) < 0) {
+        return;
+    }
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    if (self->weakrefs != NULL) {
+        PyObject_ClearWeakRefs((PyObject *)self);
+    }
+    blocks_clear(self);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyMethodDef blocks_methods[] = {
+    {"close", (PyCFunction)blocks_close, METH_NOARGS, "No more blocks: fold what was counted into the tally."},
+    {"look", (PyCFunction)blocks_look, METH_NOARGS, "Chunks and bytes not folded yet, and when more was asked for."},
+    {NULL},
+};
+
+static PyMemberDef blocks_members[] = {
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(Blocks, weakrefs), READONLY},
+    {NULL},
+};
+
+static PyType_Slot blocks_slots[] = {
+    {Py_tp_doc, "Blocks(iterator, tally, started_at, recording, failed, clock): its blocks, counted."},
+    {Py_tp_new, blocks_new},
+    {Py_tp_iter, PyObject_SelfIter},
+    {Py_tp_iternext, blocks_next},
+    {Py_tp_methods, blocks_methods},
+    {Py_tp_members, blocks_members},
+    {Py_tp_traverse, blocks_traverse},
+    {Py_tp_clear, blocks_clear},
+    {Py_tp_finalize, blocks_finalize},
+    {Py_tp_dealloc, blocks_dealloc},
+    {0, NULL},
+};
+
+PyType_Spec streamproof_blocks_spec = {
+    "streamproof._carry._counting.Blocks",
+    sizeof(Blocks),
+    0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
+    blocks_slots,
+};
