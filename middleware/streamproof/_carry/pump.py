@@ -6,17 +6,22 @@ thread and the context variables of the request. Exceptions are handed over and 
 
 Does not know hops or heads. A blocked app cannot be interrupted: when the response is closed during a pull the thread
 is left behind, counted by :func:`stuck` and named after the request, and closes the iterable once the app lets it.
-Primitives are looked up when used, for gevent replaces them.
+
+What the two say to each other goes through the compiled line where it was built: two sleeps and wake-ups a block
+cost more than all else here. With gevent, which replaces the primitives, it goes through queues.
 """
 
 from __future__ import annotations
 
+import _queue
 import contextvars
 import queue
 import threading
 from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Any, NamedTuple
+
+from . import compiled
 
 _stuck: set[int] = set()
 
@@ -49,25 +54,56 @@ class _Closed(BaseException):
     """Thrown into an app that writes after its response was closed."""
 
 
+class _Queues:
+    """The compiled ``Line`` in Python: orders down, what they brought up. ``queue.Empty`` after a timeout (seconds)."""
+
+    def __init__(self) -> None:
+        self._orders: Any = queue.SimpleQueue()
+        self._brought: Any = queue.SimpleQueue()
+        self.order, self.begin = self._orders.put, self._orders.get
+        self.finish = self._brought.put
+
+    def ask(self, order: bool, timeout: float | None) -> Pulled:
+        """Give an order, wait for what it brings."""
+        self._orders.put(order)
+        return self.wait(timeout)
+
+    def wait(self, timeout: float | None) -> Pulled:
+        """Wait for what the last order brings."""
+        brought: Pulled = self._brought.get(timeout=timeout)
+        return brought
+
+    def bring(self, brought: Pulled) -> bool:
+        """Bring what was ordered, wait for the next order."""
+        self._brought.put(brought)
+        return bool(self._orders.get())
+
+
+def _line() -> Any:
+    if compiled.counting is None or queue.SimpleQueue is not _queue.SimpleQueue:
+        return _Queues()
+    return compiled.counting.Line()
+
+
 class Pump:
     """``call`` is the app with its arguments; the first pull calls it. ``name`` names the thread."""
 
     def __init__(self, call: Callable[[Callable[[bytes], object]], Iterable[bytes]], name: str) -> None:
-        self._orders: Any = queue.SimpleQueue()
-        self._brought: Any = queue.SimpleQueue()
+        self._line = _line()
         self.pulling = False
         self._closed = False
         run = contextvars.copy_context().run
-        work = _Work(call, self._orders, self._brought)
+        work = _Work(call, self._line)
         threading.Thread(target=run, args=(work.run,), name=f"streamproof-pump {name}", daemon=True).start()
 
     def pull(self, timeout: float | None) -> Pulled | None:
         """Bring the next thing within ``timeout`` seconds (None: whenever); None when it is late, and still coming."""
-        if not self.pulling:
-            self.pulling = True
-            self._orders.put(True)
         try:
-            brought: Pulled = self._brought.get(timeout=timeout)
+            if self.pulling:
+                brought: Pulled = self._line.wait(timeout)
+            else:
+                self.pulling = True
+                brought = self._line.ask(True, timeout)
         except queue.Empty:
             return None
         self.pulling = False
@@ -79,24 +115,23 @@ class Pump:
             return
         self._closed = True
         if self.pulling:
-            _stuck.add(id(self._orders))
-            self._orders.put(False)
+            _stuck.add(id(self._line))
+            self._line.order(False)
             return
-        self._orders.put(False)
-        brought: Pulled = self._brought.get()
+        brought: Pulled = self._line.ask(False, None)
         if brought.error is not None:
             raise brought.error
 
     def __del__(self) -> None:
         if not self._closed:
-            self._orders.put(False)
+            self._line.order(False)
 
 
 class _Work:
     """What the thread does. It refers to no pump, so a pump that is forgotten can end it."""
 
-    def __init__(self, call: Callable[[Callable[[bytes], object]], Iterable[bytes]], orders: Any, brought: Any) -> None:
-        self._call, self._orders, self._brought = call, orders, brought
+    def __init__(self, call: Callable[[Callable[[bytes], object]], Iterable[bytes]], line: Any) -> None:
+        self._call, self._line = call, line
         self._closed = False
 
     def run(self) -> None:
@@ -104,7 +139,7 @@ class _Work:
         body: Any = None
         error: BaseException | None = None
         try:
-            if self._orders.get():
+            if self._line.begin():
                 body = self._serve()
         except _Closed:
             pass
@@ -115,8 +150,8 @@ class _Work:
             error = raised
         finally:
             del body
-            _stuck.discard(id(self._orders))
-            self._brought.put(Pulled(Kind.CLOSED, error=error))
+            _stuck.discard(id(self._line))
+            self._line.finish(Pulled(Kind.CLOSED, error=error))
             error = None
 
     def _serve(self) -> Any:
@@ -140,8 +175,7 @@ class _Work:
 
     def _hand(self, brought: Pulled) -> bool:
         """Hand over what was pulled and wait for the next order; False when it is to close."""
-        self._brought.put(brought)
-        self._closed = not self._orders.get()
+        self._closed = not self._line.bring(brought)
         return not self._closed
 
     def _write(self, data: bytes) -> None:

@@ -30,5 +30,6 @@ struct Sender {
 extern PyTypeObject *streamproof_sending_type;
 extern PyType_Spec streamproof_blocks_spec, streamproof_sending_spec, streamproof_sender_spec;
 extern PyObject *streamproof_exhausted_at, *streamproof_throw, *streamproof_close, *streamproof_more, *streamproof_body;
+extern PyObject *streamproof_line_type(PyObject *module);
 
 #endif

@@ -28,12 +28,15 @@ execute(PyObject *module)
     }
     PyObject *blocks = PyType_FromModuleAndSpec(module, &streamproof_blocks_spec, NULL);
     PyObject *sender = PyType_FromModuleAndSpec(module, &streamproof_sender_spec, NULL);
-    int failed = streamproof_sending_type == NULL || blocks == NULL || sender == NULL ||
+    PyObject *line = streamproof_line_type(module);
+    int failed = streamproof_sending_type == NULL || blocks == NULL || sender == NULL || line == NULL ||
+                 PyModule_AddObjectRef(module, "Line", line) < 0 ||
                  PyModule_AddObjectRef(module, "Blocks", blocks) < 0 ||
                  PyModule_AddObjectRef(module, "Sender", sender) < 0 ||
                  PyModule_AddObjectRef(module, "Sending", (PyObject *)streamproof_sending_type) < 0;
     Py_XDECREF(blocks);
     Py_XDECREF(sender);
+    Py_XDECREF(line);
     return failed ? -1 : 0;
 }
 
