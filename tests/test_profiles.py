@@ -18,6 +18,7 @@ from streamproof.profiles import Profile, catalogue, resolve
 from streamproof.profiles.catalogue import GRADES, read_profile
 from streamproof.profiles.options import Option
 from streamproof.sansio.errors import ConfigurationError
+from streamproof.sansio.machine import Data, Head, framed
 from streamproof.sansio.stages import STAGES
 from streamproof.sansio.trace import Chunk, End, Outcome, Request, Response
 
@@ -404,6 +405,31 @@ def test_the_first_of_two_nginx_eats_x_accel_buffering() -> None:
     assert arrivals(replay(trace(*EVENTS, headers=XAB), "nginx+nginx:proxy_buffering=off")) == EVENTS
     assert arrivals(replay(trace(*EVENTS, headers=XAB), "apache+nginx")) == EVENTS
     assert arrivals(replay(trace(*EVENTS, headers=XAB), "nginx+nginx:proxy_http_version=1.1")) == EVENTS
+
+
+def test_nginx_answers_head_with_the_head_that_get_would_get() -> None:
+    """Its gzip filter sees the head before nginx knows that no body follows."""
+    fields = (("Content-Type", "text/html"), ("ETag", '"a"'), ("Accept-Ranges", "bytes"), ("Content-Length", "1024"))
+    asked = Request("HEAD", headers=(("Accept-Encoding", "gzip"),))
+    for options in ("", ",proxy_buffering=off"):
+        got = replay(trace(headers=fields, request=asked), f"nginx:gzip=on{options}")
+        assert got.response is not None
+        told = {name.lower(): value for name, value in got.response.headers}
+        assert (told["content-encoding"], told["etag"]) == ("gzip", 'W/"a"')
+        assert not told.keys() & {"content-length", "accept-ranges", "transfer-encoding"}
+        assert (got.body, got.outcome) == (b"", Outcome.COMPLETE)
+
+
+@pytest.mark.parametrize(
+    ("via", "chunks"),
+    [("apache", [8192, 8192, 3616]), ("haproxy:http-no-delay=on", [16320 - 6, 20000 - (16320 - 6)])],
+)
+def test_a_large_chunk_is_passed_on_read_by_read(via: str, chunks: list[int]) -> None:
+    """The next hop sees one chunk a read: of Apache's the body bytes count, of HAProxy's those on the wire."""
+    chain = resolve(via).start(Request(), 0.0)
+    chain.receive(Head(200, (("Transfer-Encoding", "chunked"),), "chunked", 100), 0.0)
+    out = chain.receive(framed(TEXT[:20000], "chunked"), 0.1)
+    assert [len(event.data) for event in out if isinstance(event, Data)] == chunks
 
 
 def test_each_hop_asks_the_one_before_it_in_its_own_version() -> None:
