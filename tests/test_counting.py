@@ -107,7 +107,7 @@ def test_asgi(drawn: list[tuple[int, int, int]]) -> None:
         if message.get("more_body"):
             clock.now += next(waits) * TICK
 
-    with patch("streamproof._carry.telling.clock", clock), patch("streamproof.asgi.clock", clock):
+    with patch("streamproof._carry.telling.clock", clock), patch("streamproof._carry.asgi_record.clock", clock):
         coroutine = wrap(app, on_trace=told.append)({"type": "http", "method": "GET", "path": "/"}, None, server)
         with pytest.raises(StopIteration):
             coroutine.send(None)

@@ -84,7 +84,7 @@ def glance(recorder: Recorder, now: float, method: str = "", target: str = "") -
 
 def recordings() -> list[Recording]:
     """Every recording of this process that is not over, however it was wrapped. Walks all objects: for the end only."""
-    return [found for found in gc.get_objects() if type(found) is Recording and not found.told]
+    return [found for found in gc.get_objects() if isinstance(found, Recording) and not found.told]
 
 
 def judge_all(outcome: Outcome, by: str, reason: str) -> None:

@@ -1,9 +1,16 @@
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from types import TracebackType
-from typing import Any, final
+from typing import Any, Protocol, final
 
-from ..sansio.figures import Tally
+from ..sansio.figures import Tally as _Tally
 from .telling import Recording
+
+class _Watched(Protocol):
+    async def other(self, message: Any) -> None: ...
+    def refused(self, error: BaseException, produced: float, size: int, data: None) -> None: ...
+
+@final
+class Tally(_Tally): ...  # as far as anybody can see
 
 @final
 class Blocks(Iterator[bytes]):
@@ -18,7 +25,6 @@ class Blocks(Iterator[bytes]):
     ) -> Blocks: ...
     def __next__(self) -> bytes: ...
     def close(self) -> None: ...
-    def look(self) -> tuple[int, int, float] | None: ...
 
 @final
 class Sending(Coroutine[Any, Any, None]):
@@ -34,13 +40,10 @@ class Sender:
         send: Callable[[Any], Awaitable[object]],
         tally: Tally,
         started_at: float,
-        other: Callable[[Any], Awaitable[None]],
-        refused: Callable[[BaseException, float, int, None], object],
+        watched: _Watched,
         clock: Callable[[], float] | None,
     ) -> Sender: ...
     def __call__(self, message: Any, /) -> Sending: ...
-    def settle(self) -> None: ...
-    def look(self) -> tuple[int, int, float] | None: ...
 
 @final
 class Line:
@@ -53,3 +56,4 @@ class Line:
     def finish(self, brought: Any, /) -> None: ...
 
 def clock() -> float: ...
+def gap_bounds(bounds: tuple[float, ...], /) -> None: ...

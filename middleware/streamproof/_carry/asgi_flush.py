@@ -15,13 +15,13 @@ import asyncio
 from typing import Any
 
 from .. import taps
-from ..asgi import App, Message, Receive, Scope, Send, _request
 from ..sansio.flush.policy import FlushMachine
 from ..sansio.flush.recognise import OPT_HEADER, Kind, unopted
 from ..sansio.http import Headers, head_size
 from ..sansio.machine import Cut, Data, End, Event, Events, Head
 from ..sansio.trace import Request
 from .asgi_reader import ReaderLeft, ReaderWatch
+from .asgi_scope import App, Message, Receive, Scope, Send, request_of
 from .asgi_turns import LoopWatch, Noticing, give_way, in_asyncio
 from .flushing import Flushing
 from .telling import FAILED, clock, log
@@ -36,7 +36,7 @@ def flushed(app: App, flushing: Flushing) -> App:
     async def under_policy(scope: Scope, receive: Receive, send: Send) -> Any:
         if scope.get("type") != "http" or not in_asyncio():
             return await app(scope, receive, send)
-        request = _request(scope)
+        request = request_of(scope)
         if not flushing.policy.possible(request):
             return await app(scope, receive, send)
         asked = scope

@@ -24,7 +24,7 @@ from .telling import Recording, clock
 from .via import HopCut, Leg, Route, server_fields
 
 if TYPE_CHECKING:
-    from ..asgi import App, Message, Receive, Scope, Send
+    from .asgi_scope import App, Message, Receive, Scope, Send
 
 _PIECE = 65536
 

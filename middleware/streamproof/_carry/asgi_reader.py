@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import Awaitable
 from typing import Any
 
-from ..asgi import Message, Receive
 from ..sansio.flush.policy import OnDisconnect
+from .asgi_scope import Message, Receive
 
 
 class ReaderLeft(ConnectionResetError):

@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Iterable, Iterator
 from functools import partial
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from werkzeug.wsgi import ClosingIterator
 
@@ -20,6 +20,9 @@ from . import compiled
 from .endings import close_stream, failed
 from .telling import Recording, clock
 from .whole import RecordedList, RecordedTuple, SizedBody, recorded_file
+
+if TYPE_CHECKING:
+    from ..sansio.figures import Tally
 
 
 def recorded(result: Any, recording: Recording, file_wrapper: object) -> Any:
@@ -55,9 +58,15 @@ class RecordedBody(ClosingIterator):
     def __iter__(self) -> Iterator[bytes]:  # type: ignore[override]
         if self._blocks is None:
             recording = self._recording
-            record = _record_kept if recording.recorder.keeps else _record if compiled.counting is None else _compiled
+            record = (
+                _record_kept
+                if recording.recorder.keeps
+                else _compiled
+                if compiled.takes(recording.recorder)
+                else _record
+            )
             self._blocks = record(() if self._iterable is None else self._iterable, recording)
-            if recording.watched:
+            if recording.watched and record is _record:
                 recording.recorder.look = partial(_look, weakref.ref(self._blocks))
         return self._blocks
 
@@ -88,15 +97,16 @@ def _compiled(iterable: Iterable[bytes], recording: Recording) -> Iterator[bytes
     except BaseException as error:
         failed(recording, error)
         raise
-    tally, start = recording.recorder.tally, recording.recorder.started_at
-    given = None if clock is perf_counter else clock
-    counted: Iterator[bytes] = compiled.counting.Blocks(blocks, tally, start, recording, failed, given)
+    recorder, given = recording.recorder, None if clock is perf_counter else clock
+    counted: Iterator[bytes] = compiled.counting.Blocks(
+        blocks, recorder.tally, recorder.started_at, recording, failed, given
+    )
     return counted
 
 
 def _record(iterable: Iterable[bytes], recording: Recording) -> Iterator[bytes]:
     """The blocks, counted in local variables: the least that full figures can cost a block. Times as the clock says."""
-    tally, start = recording.recorder.tally, recording.recorder.started_at
+    tally, start = cast("Tally", recording.recorder.tally), recording.recorder.started_at
     chunks = size = empty = 0
     waited = longest = limit = quiet = last = 0.0
     accepted = None
@@ -146,8 +156,6 @@ def _record(iterable: Iterable[bytes], recording: Recording) -> Iterator[bytes]:
 
 def _look(blocks: weakref.ref[Any]) -> tuple[int, int, float] | None:
     """What :func:`_record` has in its variables; None before the first byte and at the end."""
-    if (look := getattr(blocks(), "look", None)) is not None:
-        return look()  # type: ignore[no-any-return]
     frame = getattr(blocks(), "gi_frame", None)
     found = {} if frame is None else frame.f_locals
     return (found["chunks"], found["size"], found["accepted"]) if found.get("accepted") is not None else None

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..sansio.figures import GAP_BOUNDS, Sums
+from ..sansio.recorder import Recorder
 from .telling import clock
 
 
@@ -17,8 +19,21 @@ def _load() -> Any:
     except ImportError:  # no compiler when it was installed, or a Python without the GIL
         return None
     before = clock()
-    return _counting if before <= _counting.clock() <= clock() else None
+    if not before <= _counting.clock() <= clock():
+        return None
+    _counting.gap_bounds(GAP_BOUNDS)
+    return _counting
 
 
 #: The extension module, or None.
 counting = _load()
+
+
+def sums() -> Sums | None:
+    """What a recorder adds up with; None when there is nothing compiled."""
+    return None if counting is None else counting.Tally()
+
+
+def takes(recorder: Recorder) -> bool:
+    """Can the compiled objects count for ``recorder``?"""
+    return counting is not None and type(recorder.tally) is counting.Tally and not recorder.keeps

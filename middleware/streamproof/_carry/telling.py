@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
+from ..sansio.draft import drafted
 from ..sansio.errors import ConfigurationError, StreamProofError
 from ..sansio.findings import Finding
 from ..sansio.http import Headers
@@ -21,6 +22,8 @@ Listener: TypeAlias = Callable[[Trace], object]
 
 #: The one clock of both middlewares, seconds.
 clock = time.perf_counter
+
+_request = drafted(Request)
 
 log = logging.getLogger("streamproof")
 
@@ -105,33 +108,14 @@ class Recording:
 
     ``exhausted_at`` is when the app had handed over its last chunk (seconds on :data:`clock`), ``gone`` that the reader
     was seen to leave. The first verdict given with :meth:`judge` stays, whatever :meth:`end` says later.
+
+    Each middleware has its own kind, which reads the request from environ or scope at the end: an open one has no copy.
     """
 
-    __slots__ = (
-        "_asked",
-        "_listeners",
-        "_read",
-        "_verdict",
-        "exhausted_at",
-        "gone",
-        "method",
-        "recorder",
-        "route",
-        "target",
-    )
+    __slots__ = ("_asked", "_listeners", "_verdict", "exhausted_at", "gone", "method", "recorder", "route")
 
-    def __init__(
-        self,
-        recorder: Recorder,
-        method: str,
-        target: str,
-        asked: Any,
-        read: Callable[[Any], tuple[str, Headers]],
-        listeners: Listeners,
-    ) -> None:
-        # ``read`` gets version and fields out of ``asked`` (environ, scope) at the end: a live stream keeps no copy.
-        self.method, self.target, self._asked, self._read = method, target, asked, read
-        self.recorder = recorder
+    def __init__(self, recorder: Recorder, method: str, asked: Any, listeners: Listeners) -> None:
+        self.recorder, self.method, self._asked = recorder, method, asked
         self.exhausted_at: float | None = None
         self.gone = False
         self.route: Any = None  # what a listener found: frameworks forget it before the stream ends
@@ -139,6 +123,14 @@ class Recording:
         self._listeners: Listeners | None = listeners
         if listeners._watchers:
             listeners.opened(self)
+
+    @property
+    def target(self) -> str:
+        """The request target."""
+        raise NotImplementedError
+
+    def _version_and_fields(self) -> tuple[str, Headers]:
+        raise NotImplementedError
 
     @property
     def watched(self) -> bool:
@@ -155,9 +147,9 @@ class Recording:
         """Is it over?"""
         return self._listeners is None
 
-    def head(self, status: int, headers: Headers) -> None:
-        """The app named its head."""
-        self.recorder.proposed(status, redacted(headers), clock())
+    def head(self, status: int, headers: Headers | Callable[[], Headers]) -> None:
+        """The app named its head; what a callable gives when the fields are read must be :func:`redacted`."""
+        self.recorder.proposed(status, headers if callable(headers) else redacted(headers), clock())
         if self._listeners is not None and self._listeners._watchers:
             self._listeners.headed(self)
 
@@ -176,8 +168,8 @@ class Recording:
         outcome, by, reason = self._verdict or (outcome, by, reason)
         if outcome is Outcome.COMPLETE and (failed := self._asked.get(FAILED)) is not None:
             outcome, reason = Outcome.APP_ERROR, failed
-        version, headers = self._read(self._asked)
-        self.recorder.request = Request(self.method, self.target, version, redacted(headers))
+        version, headers = self._version_and_fields()
+        self.recorder.request = _request(self.method, self.target, version, redacted(headers))
         now = at or self.exhausted_at or clock()
         listeners.tell(self, self.recorder.ended(outcome, now, by=by, reason=reason))
 

@@ -12,7 +12,9 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .draft import drafted
 
 if TYPE_CHECKING:
     from .trace import Chunk
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 #: Upper bounds of the gap histogram, seconds; the last bucket is open. Prometheus' default buckets from 5 ms to
 #: 10 s, and beside them 1 ms (one loopback hop), 30 s and 60 s (the idle limits of Heroku and nginx).
 GAP_BOUNDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+
+_NO_GAPS = (0,) * (len(GAP_BOUNDS) + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,7 @@ class Figures:
     backpressure: float = 0.0
     longest_backpressure: float = 0.0
     longest_gap: float = 0.0
-    gaps: tuple[int, ...] = (0,) * (len(GAP_BOUNDS) + 1)
+    gaps: tuple[int, ...] = _NO_GAPS
 
     def to_dict(self) -> dict[str, Any]:
         """The figures as plain data for JSON."""
@@ -62,6 +67,41 @@ class Figures:
         if not isinstance(gaps, list | tuple) or len(gaps) != len(GAP_BOUNDS) + 1:
             raise ValueError(f"'gaps' is not a list of {len(GAP_BOUNDS) + 1} counts")
         return cls(**{**data, "gaps": tuple(int(count) for count in gaps)})
+
+
+_figures = drafted(Figures)
+
+
+class Sums(Protocol):
+    """The running sums of one stream: :class:`Tally`, or one that was compiled. Times are seconds from the request."""
+
+    @property
+    def chunks(self) -> int: ...
+    @property
+    def empty(self) -> int: ...
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def first(self) -> float | None: ...
+    @property
+    def last(self) -> float: ...
+    @property
+    def accepted_at(self) -> float: ...
+    @property
+    def silence(self) -> float: ...
+    @property
+    def silence_at(self) -> float | None: ...
+    @property
+    def backpressure(self) -> float: ...
+    @property
+    def longest_backpressure(self) -> float: ...
+    @property
+    def longest_gap(self) -> float: ...
+    @property
+    def gaps(self) -> Sequence[int] | None: ...
+
+    def add(self, at: float, size: int, accepted_at: float | None, /) -> None:
+        """Count one chunk, produced and accepted at these times; ``accepted_at`` is None when nobody took it."""
 
 
 class Tally:
@@ -153,31 +193,26 @@ class Tally:
         if longest > self.longest_backpressure:
             self.longest_backpressure = longest
 
-    def add_flat(self, marks: Sequence[float]) -> None:
-        """Count chunks given flat: produced, size, accepted, produced, size, accepted, …"""
-        entries = iter(marks)
-        for at, size, accepted_at in zip(entries, entries, entries, strict=True):
-            self.add(at, size, accepted_at)  # type: ignore[arg-type]  # sizes travel among the floats
 
-    def figures(self, *, head_at: float | None, end_at: float) -> Figures:
-        """The figures up to ``end_at`` (seconds): what came, and the silence since."""
-        silence, silence_at = self.silence, self.silence_at
-        if self.first is not None and end_at - self.accepted_at > silence:
-            silence, silence_at = end_at - self.accepted_at, self.accepted_at
-        return Figures(
-            head_at=head_at,
-            first_byte=self.first,
-            last_byte=None if self.first is None else self.last,
-            chunks=self.chunks,
-            empty_chunks=self.empty,
-            bytes=self.bytes,
-            longest_silence=silence,
-            longest_silence_at=silence_at,
-            backpressure=self.backpressure,
-            longest_backpressure=self.longest_backpressure,
-            longest_gap=self.longest_gap,
-            gaps=(0,) * (len(GAP_BOUNDS) + 1) if self.gaps is None else tuple(self.gaps),
-        )
+def read(sums: Sums, *, head_at: float | None, end_at: float) -> Figures:
+    """The figures up to ``end_at`` (seconds): what came, and the silence since."""
+    silence, silence_at, first, gaps = sums.silence, sums.silence_at, sums.first, sums.gaps
+    if first is not None and end_at - sums.accepted_at > silence:
+        silence, silence_at = end_at - sums.accepted_at, sums.accepted_at
+    return _figures(
+        head_at,
+        first,
+        None if first is None else sums.last,
+        sums.chunks,
+        sums.empty,
+        sums.bytes,
+        silence,
+        silence_at,
+        sums.backpressure,
+        sums.longest_backpressure,
+        sums.longest_gap,
+        _NO_GAPS if gaps is None else tuple(gaps),
+    )
 
 
 def measure(chunks: Iterable[Chunk], *, head_at: float | None, end_at: float) -> Figures:
@@ -185,4 +220,4 @@ def measure(chunks: Iterable[Chunk], *, head_at: float | None, end_at: float) ->
     tally = Tally()
     for chunk in chunks:
         tally.add(chunk.at, chunk.size, chunk.accepted_at)
-    return tally.figures(head_at=head_at, end_at=end_at)
+    return read(tally, head_at=head_at, end_at=end_at)

@@ -14,9 +14,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum
 
-from .figures import Figures, Tally
-from .http import Framing, Headers
+from .draft import drafted
+from .figures import Figures, Sums, Tally, read
+from .http import Headers
 from .trace import Chunk, End, How, Outcome, Request, Response, Trace
+
+_response, _end, _trace = drafted(Response), drafted(End), drafted(Trace)
 
 
 class Phase(Enum):
@@ -32,9 +35,24 @@ class Recorder:
     """The recording of one response. ``started_at`` is the driver's clock when the request reached the app, seconds.
 
     ``keep_chunks``: False keeps none (constant memory), True every chunk with its bytes, a number the first so many.
+    ``sums`` adds up what comes; by default a new :class:`~.figures.Tally`.
     """
 
-    __slots__ = ("_head", "_keep", "_kept", "_tally", "look", "phase", "request", "server", "settle", "started_at")
+    __slots__ = (
+        "_head",
+        "_head_at",
+        "_keep",
+        "_kept",
+        "_status",
+        "keeps",
+        "look",
+        "phase",
+        "request",
+        "server",
+        "settle",
+        "started_at",
+        "tally",
+    )
 
     def __init__(
         self,
@@ -43,6 +61,7 @@ class Recorder:
         *,
         keep_chunks: bool | int = False,
         server: str | None = None,
+        sums: Sums | None = None,
     ) -> None:
         self.request = request
         self.started_at = started_at
@@ -50,38 +69,34 @@ class Recorder:
         self.phase = Phase.IDLE
         self.settle: Callable[[], None] | None = None
         self.look: Callable[[], tuple[int, int, float] | None] | None = None
-        self._tally = Tally()
-        self._head: Response | None = None
+        #: The running sums, for an adapter that counts inline.
+        self.tally: Sums = Tally() if sums is None else sums
+        self._head: Response | Headers | Callable[[], Headers] | None = None
+        self._head_at: float | None = None
         self._keep: int | None = None if keep_chunks is True else int(keep_chunks)
-        self._kept: list[Chunk] = []
+        #: Must the adapter hand over every chunk with its bytes (:meth:`chunk`)?
+        self.keeps = self._keep is None or self._keep > 0
+        self._kept: list[Chunk] | None = None
 
     @property
     def head(self) -> Response | None:
         """The head as last proposed."""
-        return self._head
+        head = self._head
+        if head is None or self._head_at is None or isinstance(head, Response):
+            return head  # type: ignore[return-value]
+        headers = head() if callable(head) else head
+        self._head = head = _response(self._status, headers, self._head_at, None, None)
+        return head
 
-    @property
-    def tally(self) -> Tally:
-        """The running sums, for an adapter that counts inline."""
-        return self._tally
+    def proposed(self, status: int, headers: Headers | Callable[[], Headers], now: float) -> None:
+        """The app named its head; fields that are costly to write down, as a callable that is asked when they are read.
 
-    @property
-    def keeps(self) -> bool:
-        """Must the adapter hand over every chunk with its bytes (:meth:`chunk`)?"""
-        return self._keep is None or self._keep > 0
-
-    def proposed(
-        self,
-        status: int,
-        headers: Headers,
-        now: float,
-        *,
-        framing: Framing | None = None,
-    ) -> None:
-        """The app named its head. A later call replaces it, until the first byte committed it."""
-        if self.phase in (Phase.IDLE, Phase.PROPOSED) and not self._tally.chunks:
+        A later call replaces it, until the first byte committed it.
+        """
+        if self.phase in (Phase.IDLE, Phase.PROPOSED) and not self.tally.chunks:
             self.phase = Phase.PROPOSED
-            self._head = Response(status, headers, now - self.started_at, framing=framing)
+            self._head, self._status = headers, status
+            self._head_at = now - self.started_at
 
     def chunk(self, at: float, size: int, accepted_at: float | None, data: bytes | None = None) -> None:
         """One chunk, its times on the driver's clock; ``accepted_at`` is None when nobody took it any more."""
@@ -93,16 +108,18 @@ class Recorder:
             accepted_at -= start
         if size and self.phase is not Phase.DONE:
             self.phase = Phase.COMMITTED
-        self._tally.add(at, size, accepted_at)
-        if size and (self._keep is None or len(self._kept) < self._keep):
-            self._kept.append(Chunk(at, size, accepted_at, data))
+        self.tally.add(at, size, accepted_at)
+        if size and self.keeps:
+            if self._kept is None:
+                self._kept = []
+            if self._keep is None or len(self._kept) < self._keep:
+                self._kept.append(Chunk(at, size, accepted_at, data))
 
     def figures(self, now: float) -> Figures:
         """The figures so far, as of ``now`` on the driver's clock."""
         if self.settle is not None:
             self.settle()
-        head_at = None if self._head is None else self._head.at
-        return self._tally.figures(head_at=head_at, end_at=now - self.started_at)
+        return read(self.tally, head_at=self._head_at, end_at=now - self.started_at)
 
     def ended(
         self,
@@ -118,7 +135,10 @@ class Recorder:
             raise RuntimeError("This recording has ended already. Expected one end per response. Was it closed twice?")
         figures = self.figures(now)
         self.phase = Phase.DONE
-        end = End(now - self.started_at, outcome, how, by, reason)
+        end = _end(now - self.started_at, outcome, how, by, reason)
+        if self._kept is None:
+            return Trace(
+                self.request, self.head, (), end, self.server, None if self.keeps and not figures.chunks else figures
+            )
         kept = tuple(sorted(self._kept, key=lambda chunk: chunk.at))  # ASGI sends may overlap
-        whole = len(kept) == figures.chunks
-        return Trace(self.request, self._head, kept, end, self.server, None if whole and self.keeps else figures)
+        return _trace(self.request, self.head, kept, end, self.server, None if len(kept) == figures.chunks else figures)

@@ -7,11 +7,10 @@
 
 typedef struct {
     PyObject_HEAD
-    Counts counts;
+    Timing timing;
     PyObject *iterator;  /* NULL once it is over */
     PyObject *recording; /* is given exhausted_at */
     PyObject *failed;    /* called with it and what the app raised */
-    PyObject *weakrefs;
     double produced; /* of the block at hand */
     Py_ssize_t length;
     char at_hand, running;
@@ -47,9 +46,10 @@ blocks_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     }
     Blocks *self = (Blocks *)type->tp_alloc(type, 0);
     if (self != NULL) {
-        self->counts.tally = Py_NewRef(tally);
-        self->counts.clock = taken(clock);
-        self->counts.start = start;
+        if (begin(&self->timing, tally, start, clock) < 0) {
+            Py_DECREF(self);
+            return NULL;
+        }
         self->iterator = Py_NewRef(iterator);
         self->recording = Py_NewRef(recording);
         self->failed = Py_NewRef(failed);
@@ -69,13 +69,11 @@ blocks_next(Blocks *self)
     }
     if (self->at_hand) {
         double asked;
-        if (now(&self->counts, &asked) < 0) {
+        if (now(&self->timing, &asked) < 0) {
             return NULL;
         }
         self->at_hand = 0;
-        if (count(&self->counts, self->produced, self->length, asked) < 0) {
-            return NULL;
-        }
+        count(&self->timing, self->produced, self->length, asked);
     }
     PyObject *iterator = Py_NewRef(self->iterator); /* close() may come while it runs */
     self->running = 1;
@@ -92,7 +90,7 @@ blocks_next(Blocks *self)
         PyErr_Clear();
         Py_CLEAR(self->iterator);
         double ended;
-        if (settle(&self->counts) < 0 || now(&self->counts, &ended) < 0) {
+        if (now(&self->timing, &ended) < 0) {
             return NULL;
         }
         PyObject *seconds = PyFloat_FromDouble(ended);
@@ -102,7 +100,7 @@ blocks_next(Blocks *self)
         }
         return NULL;
     }
-    if (now(&self->counts, &self->produced) < 0) {
+    if (now(&self->timing, &self->produced) < 0) {
         Py_DECREF(block);
         return NULL;
     }
@@ -117,42 +115,31 @@ blocks_next(Blocks *self)
     return block;
 }
 
-static int
+static void
 blocks_over(Blocks *self)
 {
     if (self->running) {
-        return 0; /* closed from another thread: its block is not at hand */
+        return; /* closed from another thread: its block is not at hand */
     }
     Py_CLEAR(self->iterator);
-    int failed = settle(&self->counts) < 0;
     if (self->at_hand) {
         self->at_hand = 0;
-        failed |= add(&self->counts, self->produced, self->length, NULL) < 0;
+        streamproof_add(self->timing.tally, self->produced - self->timing.start, self->length, NULL);
     }
-    return failed ? -1 : 0;
 }
 
 static PyObject *
 blocks_close(Blocks *self, PyObject *Py_UNUSED(ignored))
 {
-    if (blocks_over(self) < 0) {
-        return NULL;
-    }
+    blocks_over(self);
     Py_RETURN_NONE;
-}
-
-static PyObject *
-blocks_look(Blocks *self, PyObject *Py_UNUSED(ignored))
-{
-    return look(&self->counts);
 }
 
 static int
 blocks_traverse(Blocks *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
-    Py_VISIT(self->counts.tally);
-    Py_VISIT(self->counts.clock);
+    Py_VISIT(self->timing.clock);
     Py_VISIT(self->iterator);
     Py_VISIT(self->recording);
     Py_VISIT(self->failed);
@@ -162,50 +149,29 @@ blocks_traverse(Blocks *self, visitproc visit, void *arg)
 static int
 blocks_clear(Blocks *self)
 {
-    Py_CLEAR(self->counts.tally);
-    Py_CLEAR(self->counts.clock);
+    Py_CLEAR(self->timing.clock);
     Py_CLEAR(self->iterator);
     Py_CLEAR(self->recording);
     Py_CLEAR(self->failed);
     return 0;
 }
 
-/* Dropped without close(): the sums must be in the tally before the recording tells itself. */
-static void
-blocks_finalize(Blocks *self)
-{
-    PyObject *type, *error, *traceback;
-    PyErr_Fetch(&type, &error, &traceback);
-    if (self->counts.tally != NULL && blocks_over(self) < 0) {
-        PyErr_WriteUnraisable((PyObject *)self);
-    }
-    PyErr_Restore(type, error, traceback);
-}
-
 static void
 blocks_dealloc(Blocks *self)
 {
-    if (PyObject_CallFinalizerFromDealloc((PyObject *)self) < 0) {
-        return;
-    }
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
-    if (self->weakrefs != NULL) {
-        PyObject_ClearWeakRefs((PyObject *)self);
+    if (self->timing.tally != NULL) {
+        blocks_over(self); /* dropped without close(): the last block must be in the tally before the recording tells */
     }
     blocks_clear(self);
+    Py_CLEAR(self->timing.tally);
     type->tp_free(self);
     Py_DECREF(type);
 }
 
 static PyMethodDef blocks_methods[] = {
-    {"close", (PyCFunction)blocks_close, METH_NOARGS, "No more blocks: fold what was counted into the tally."},
-    {"look", (PyCFunction)blocks_look, METH_NOARGS, "Chunks and bytes not folded yet, and when more was asked for."},
-    {NULL},
-};
-
-static PyMemberDef blocks_members[] = {
-    {"__weaklistoffset__", T_PYSSIZET, offsetof(Blocks, weakrefs), READONLY},
+    {"close", (PyCFunction)blocks_close, METH_NOARGS, "No more blocks; the one at hand was not taken."},
     {NULL},
 };
 
@@ -215,10 +181,8 @@ static PyType_Slot blocks_slots[] = {
     {Py_tp_iter, PyObject_SelfIter},
     {Py_tp_iternext, blocks_next},
     {Py_tp_methods, blocks_methods},
-    {Py_tp_members, blocks_members},
     {Py_tp_traverse, blocks_traverse},
     {Py_tp_clear, blocks_clear},
-    {Py_tp_finalize, blocks_finalize},
     {Py_tp_dealloc, blocks_dealloc},
     {0, NULL},
 };

@@ -2,8 +2,9 @@
 
 #include "counting.h"
 
-PyTypeObject *streamproof_sending_type;
+PyTypeObject *streamproof_sending_type, *streamproof_tally_type;
 PyObject *streamproof_exhausted_at, *streamproof_throw, *streamproof_close, *streamproof_more, *streamproof_body;
+PyObject *streamproof_other, *streamproof_refused;
 
 static int
 execute(PyObject *module)
@@ -17,6 +18,8 @@ execute(PyObject *module)
         {&streamproof_close, "close"},
         {&streamproof_more, "more_body"},
         {&streamproof_body, "body"},
+        {&streamproof_other, "other"},
+        {&streamproof_refused, "refused"},
     };
     for (size_t index = 0; index < sizeof(names) / sizeof(*names); index++) {
         if (*names[index].name == NULL && (*names[index].name = PyUnicode_InternFromString(names[index].text)) == NULL) {
@@ -26,13 +29,17 @@ execute(PyObject *module)
     if (streamproof_sending_type == NULL) {
         streamproof_sending_type = (PyTypeObject *)PyType_FromSpec(&streamproof_sending_spec);
     }
+    if (streamproof_tally_type == NULL) {
+        streamproof_tally_type = (PyTypeObject *)PyType_FromSpec(&streamproof_tally_spec);
+    }
     PyObject *blocks = PyType_FromModuleAndSpec(module, &streamproof_blocks_spec, NULL);
     PyObject *sender = PyType_FromModuleAndSpec(module, &streamproof_sender_spec, NULL);
     PyObject *line = streamproof_line_type(module);
-    int failed = streamproof_sending_type == NULL || blocks == NULL || sender == NULL || line == NULL ||
+    int failed = streamproof_sending_type == NULL || streamproof_tally_type == NULL || blocks == NULL || sender == NULL || line == NULL ||
                  PyModule_AddObjectRef(module, "Line", line) < 0 ||
                  PyModule_AddObjectRef(module, "Blocks", blocks) < 0 ||
                  PyModule_AddObjectRef(module, "Sender", sender) < 0 ||
+                 PyModule_AddObjectRef(module, "Tally", (PyObject *)streamproof_tally_type) < 0 ||
                  PyModule_AddObjectRef(module, "Sending", (PyObject *)streamproof_sending_type) < 0;
     Py_XDECREF(blocks);
     Py_XDECREF(sender);
@@ -43,13 +50,23 @@ execute(PyObject *module)
 static PyObject *
 read_clock(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
 {
-    Counts counts = {0};
+    Timing timing = {0};
     double seconds = 0.0;
-    now(&counts, &seconds);
+    now(&timing, &seconds);
     return PyFloat_FromDouble(seconds);
 }
 
+static PyObject *
+gap_bounds(PyObject *Py_UNUSED(module), PyObject *bounds)
+{
+    if (streamproof_take_bounds(bounds) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef functions[] = {
+    {"gap_bounds", gap_bounds, METH_O, "Take the upper bounds of the gap histogram, a tuple of seconds."},
     {"clock", read_clock, METH_NOARGS, "Seconds on the clock that is read here."},
     {NULL},
 };

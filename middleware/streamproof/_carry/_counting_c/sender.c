@@ -41,12 +41,13 @@ sender_call(PyObject *callable, PyObject *const *args, size_t flags, PyObject *n
 {
     Sender *self = (Sender *)callable;
     if (names != NULL || PyVectorcall_NARGS(flags) != 1) {
-        return PyObject_Vectorcall(self->other, args, flags, names); /* which takes just one, and says so */
+        PyErr_SetString(PyExc_TypeError, "send() takes exactly one positional argument, a message.");
+        return NULL;
     }
     PyObject *message = args[0];
     Py_ssize_t length = piece(message);
     if (length < 0) {
-        return PyErr_Occurred() ? NULL : PyObject_CallOneArg(self->other, message);
+        return PyErr_Occurred() ? NULL : PyObject_CallMethodOneArg(self->watched, streamproof_other, message);
     }
     Sending *sending = self->spare;
     if (sending != NULL) {
@@ -68,61 +69,41 @@ sender_call(PyObject *callable, PyObject *const *args, size_t flags, PyObject *n
 static PyObject *
 sender_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"send", "tally", "started_at", "other", "refused", "clock", NULL};
-    PyObject *send, *tally, *other, *refused, *clock;
+    static char *names[] = {"send", "tally", "started_at", "watched", "clock", NULL};
+    PyObject *send, *tally, *watched, *clock;
     double start;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOdOOO:Sender", names, &send, &tally, &start, &other, &refused,
-                                     &clock)) {
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOdOO:Sender", names, &send, &tally, &start, &watched, &clock)) {
         return NULL;
     }
     Sender *self = (Sender *)type->tp_alloc(type, 0);
     if (self != NULL) {
-        self->counts.tally = Py_NewRef(tally);
-        self->counts.clock = taken(clock);
-        self->counts.start = start;
-        self->send = Py_NewRef(send);
-        self->other = Py_NewRef(other);
-        self->refused = Py_NewRef(refused);
         self->call = sender_call;
+        if (begin(&self->timing, tally, start, clock) < 0) {
+            Py_DECREF(self);
+            return NULL;
+        }
+        self->send = Py_NewRef(send);
+        self->watched = Py_NewRef(watched);
     }
     return (PyObject *)self;
-}
-
-static PyObject *
-sender_settle(Sender *self, PyObject *Py_UNUSED(ignored))
-{
-    if (settle(&self->counts) < 0) {
-        return NULL;
-    }
-    Py_RETURN_NONE;
-}
-
-static PyObject *
-sender_look(Sender *self, PyObject *Py_UNUSED(ignored))
-{
-    return look(&self->counts);
 }
 
 static int
 sender_traverse(Sender *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
-    Py_VISIT(self->counts.tally);
-    Py_VISIT(self->counts.clock);
+    Py_VISIT(self->timing.clock);
     Py_VISIT(self->send);
-    Py_VISIT(self->other);
-    Py_VISIT(self->refused);
+    Py_VISIT(self->watched);
     return 0;
 }
 
 static int
 sender_clear(Sender *self)
 {
-    Py_CLEAR(self->counts.tally);
-    Py_CLEAR(self->counts.clock);
+    Py_CLEAR(self->timing.clock);
     Py_CLEAR(self->send);
-    Py_CLEAR(self->other);
-    Py_CLEAR(self->refused);
+    Py_CLEAR(self->watched);
     return 0;
 }
 
@@ -136,15 +117,10 @@ sender_dealloc(Sender *self)
         Py_DECREF(streamproof_sending_type);
     }
     sender_clear(self);
+    Py_CLEAR(self->timing.tally);
     type->tp_free(self);
     Py_DECREF(type);
 }
-
-static PyMethodDef sender_methods[] = {
-    {"settle", (PyCFunction)sender_settle, METH_NOARGS, "Fold what was counted into the tally, now."},
-    {"look", (PyCFunction)sender_look, METH_NOARGS, "Chunks and bytes not folded yet, and when more was asked for."},
-    {NULL},
-};
 
 static PyMemberDef sender_members[] = {
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(Sender, call), READONLY},
@@ -152,10 +128,9 @@ static PyMemberDef sender_members[] = {
 };
 
 static PyType_Slot sender_slots[] = {
-    {Py_tp_doc, "Sender(send, tally, started_at, other, refused, clock): a send that counts."},
+    {Py_tp_doc, "Sender(send, tally, started_at, watched, clock): a send that counts."},
     {Py_tp_new, sender_new},
     {Py_tp_call, PyVectorcall_Call},
-    {Py_tp_methods, sender_methods},
     {Py_tp_members, sender_members},
     {Py_tp_traverse, sender_traverse},
     {Py_tp_clear, sender_clear},

@@ -10,7 +10,7 @@
 static int
 sending_begin(Sending *self)
 {
-    if (now(&self->sender->counts, &self->produced) < 0) {
+    if (now(&self->sender->timing, &self->produced) < 0) {
         return -1;
     }
     PyObject *message = self->message;
@@ -43,10 +43,11 @@ sending_done(Sending *self)
     double accepted;
     self->state = OVER;
     Py_CLEAR(self->inner);
-    if (now(&self->sender->counts, &accepted) < 0) {
+    if (now(&self->sender->timing, &accepted) < 0) {
         return -1;
     }
-    return count(&self->sender->counts, self->produced, self->length, accepted);
+    count(&self->sender->timing, self->produced, self->length, accepted);
+    return 0;
 }
 
 /* The server refused the message: refused(error, produced, length, None) hears of it, and it stays on its way. */
@@ -58,11 +59,16 @@ sending_refused(Sending *self)
     Py_CLEAR(self->inner);
     PyErr_Fetch(&type, &error, &traceback);
     PyErr_NormalizeException(&type, &error, &traceback);
-    PyObject *told = self->sender->refused;
-    PyObject *done = PyObject_CallFunction(told, "OdnO", error, self->produced, self->length, Py_None);
-    if (done == NULL) {
-        PyErr_WriteUnraisable(told);
+    PyObject *watched = self->sender->watched, *done = NULL;
+    PyObject *produced = PyFloat_FromDouble(self->produced), *length = PyLong_FromSsize_t(self->length);
+    if (produced != NULL && length != NULL) {
+        done = PyObject_CallMethodObjArgs(watched, streamproof_refused, error, produced, length, Py_None, NULL);
     }
+    if (done == NULL) {
+        PyErr_WriteUnraisable(watched);
+    }
+    Py_XDECREF(produced);
+    Py_XDECREF(length);
     Py_XDECREF(done);
     PyErr_Restore(type, error, traceback);
 }
