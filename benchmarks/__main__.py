@@ -6,7 +6,9 @@ import argparse
 import sys
 from collections.abc import Mapping
 
-from . import costs, wire
+from streamproof._carry import compiled
+
+from . import costs, drive, wire
 
 #: Layers with a thread or a clock of their own, whose instructions callgrind would count with those of a chunk.
 THREADED = ("streamproof, door", "streamproof, via", "streamproof, timed via")
@@ -32,7 +34,7 @@ def table(kind: str, rounds: int, *, counted: bool) -> str:
             f"{microseconds[name]:13.1f}{_whole(held, name):>14}"
         )
     if counted and steps:
-        lines.append(f"target for streamproof: {TARGETS[kind]} instructions, 1.5 x no-op, 10 us, 1024 bytes")
+        lines.append(f"target for streamproof: {TARGETS[kind]:,} instructions, 1.5 x no-op, 10 us, 1,024 bytes")
     return "\n".join(lines)
 
 
@@ -52,12 +54,16 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=30, help="rounds of the paired times")
     parser.add_argument("--throughput", action="store_true", help="gunicorn and uvicorn under wrk, 100 x 512 B")
     parser.add_argument("--soak", action="store_true", help="1000 readers on uvicorn, 200 on gthread, that come and go")
+    parser.add_argument("--pure", action="store_true", help="count in Python, as where there is no compiler")
     parser.add_argument("--seconds", type=float, default=60, help="how long a soak lasts")
     arguments = parser.parse_args()
+    if arguments.pure:
+        drive.uncompiled()
+    _say(f"counting: {'Python' if compiled.counting is None else 'compiled'}\n")
     if arguments.throughput:
         for name in wire.SERVERS:
-            bare, wrapped = wire.throughput(name)
-            _say(f"{name:18} bare {bare:9.1f}/s  wrapped {wrapped:9.1f}/s  {wrapped / bare:.3f}")
+            bare, wrapped, ratio = wire.throughput(name)
+            _say(f"{name:18} bare {bare:9.1f}/s  wrapped {wrapped:9.1f}/s  {ratio:.3f}")
     elif arguments.soak:
         _say(wire.soak("uvicorn", 1000, arguments.seconds))
         _say(wire.soak("gunicorn gthread", 200, arguments.seconds))

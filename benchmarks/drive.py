@@ -6,11 +6,17 @@ with different numbers of chunks: the difference is the cost of a chunk, free of
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
 
+from streamproof._carry import compiled
+
 from .subjects import KINDS
+
+#: Set in the environment of the processes that are measured without the compiled counting.
+PURE = "STREAMPROOF_BENCHMARKS_PURE"
 
 BLOCK = b"x" * 100
 MESSAGE = {"type": "http.response.body", "body": BLOCK, "more_body": True}
@@ -113,8 +119,16 @@ def runner(kind: str, subject: str, chunks: int) -> Callable[[], None]:
     return lambda: serve_asgi(asgi, dict(scoped))
 
 
+def uncompiled() -> None:
+    """Count in Python, in this process and in those that it starts."""
+    compiled.counting = None
+    os.environ[PURE] = "1"
+
+
 def main(kind: str, subject: str, chunks: str) -> None:
     """Serve one response to warm up, and one of so many chunks."""
+    if os.environ.get(PURE):
+        uncompiled()
     run = runner(kind, subject, int(chunks))
     runner(kind, subject, 200)()
     run()
