@@ -426,6 +426,33 @@ def test_compress_ends_the_coding_of_a_cut_response_where_the_length_is_gone() -
     assert readable(out, 0.2) == TEXT[:50]
 
 
+def test_compress_takes_types_by_prefix_where_the_product_does() -> None:
+    for types, prefixes, becomes in ((("TEXT/",), True, True), (("plain",), True, False), (("text/",), False, False)):
+        out = play(Compress(types=types, prefixes=prefixes, head_first=True), [(0.0, head()), (0.1, End(5))])
+        assert (("Content-Encoding", "gzip") in headers(out)) is becomes
+
+
+def test_compress_counts_what_came_of_a_whole_response_that_broke_off() -> None:
+    plan = Compress(add_length=True, min_length=50, on_cut="end")
+    first = head("length", length=100)
+    assert told(play(plan, [(0.0, first), (0.0, Data(TEXT[:40])), (0.0, Cut())])) == [
+        (0.0, 200), (0.0, TEXT[:40]), (0.0, "cut fin")
+    ]  # fmt: skip
+    out = play(plan, [(0.0, first), (0.0, Data(TEXT[:60])), (0.0, Cut())])
+    assert readable(out, 0.0) == TEXT[:60] and isinstance(out[-1][1], End)
+    assert ("Content-Length", str(sum(len(event.data) for _, event in out if isinstance(event, Data)))) in headers(out)
+
+
+@pytest.mark.parametrize(
+    ("etag", "strong", "weak"),
+    [("weak", 'W/"a"', 'W/"a"'), ("suffix", '"a-gzip"', 'W/"a"'), ("suffix_all", '"a-gzip"', 'W/"a-gzip"')],
+)
+def test_compress_changes_the_etag_as_the_product_does(etag: str, strong: str, weak: str) -> None:
+    for sent, becomes in (('"a"', strong), ('W/"a"', weak)):
+        first = head("chunked", 100, ("ETag", sent))
+        assert ("ETag", becomes) in headers(play(Compress(etag=etag, head_first=True), [(0.0, first), (0.1, End(5))]))
+
+
 def test_compress_names_the_size_of_a_whole_response() -> None:
     out = play(Compress(add_length=True), [(0.0, head("length", length=50)), (0.0, Data(TEXT[:50])), (0.0, End())])
     assert ("Content-Length", str(len(out[1][1].data))) in headers(out)  # type: ignore[union-attr]
@@ -520,7 +547,11 @@ def test_go_writer_passes_large_writes_and_flushes_after_its_latency() -> None:
         *((at, Data(LINE[0])) for at in (0.1, 0.15)),
         (0.9, End()),
     ]
-    assert told(play(GoWriter(latency=0.1), small)) == [(0.2, 200), (0.2, LINE[0] * 2), (0.9, "end")]
+    assert told(play(GoWriter(latency=0.3), small)) == [(0.3, 200), (0.3, LINE[0] * 2), (0.9, "end")]
+    # The first interval begins with the head, the later ones with a byte.
+    assert told(play(GoWriter(latency=0.04), small)) == [
+        (0.04, 200), (pytest.approx(0.14), LINE[0]), (pytest.approx(0.19), LINE[0]), (0.9, "end")
+    ]  # fmt: skip
     broken: list[Timed] = [*small[:-1], (0.3, Cut("fin"))]
     assert told(play(GoWriter(on_cut="discard"), broken)) == [(0.3, 200), (0.3, "cut fin")]
 

@@ -100,8 +100,8 @@ def version_key(text: str) -> tuple[int, ...]:
 def matches(condition: Mapping[str, Any], values: Mapping[str, Value]) -> bool:
     """Do the option ``values`` meet ``condition``?
 
-    It maps option names to a value, a list of values of which one must be it, ``>=VERSION``, ``<VERSION``, ``>0``,
-    ``has WORD`` or ``lacks WORD`` (of a list), or true or false (is the list not empty?).
+    It maps option names to a value, a list of values of which one must be it, ``>=VERSION``, ``<VERSION`` or both
+    (``>=2.1 <2.4``), ``>0``, ``has WORD`` or ``lacks WORD`` (of a list), or true or false (is the list not empty?).
     """
     return all(_one(values[name], wanted) for name, wanted in condition.items())
 
@@ -109,6 +109,8 @@ def matches(condition: Mapping[str, Any], values: Mapping[str, Value]) -> bool:
 def _one(value: Value, wanted: Any) -> bool:
     if isinstance(wanted, list):
         return any(_one(value, one) for one in wanted)
+    if isinstance(wanted, str) and wanted.startswith(">=") and " " in wanted:
+        return all(_one(value, one) for one in wanted.split())
     if isinstance(wanted, str) and wanted.startswith(">="):
         return version_key(str(value)) >= version_key(wanted[2:])
     if isinstance(wanted, str) and wanted == ">0":

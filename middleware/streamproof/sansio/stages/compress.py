@@ -28,13 +28,13 @@ class Compress:
     length makes the last two smaller, as nginx does. ``flush``: ``sync`` after each piece, or ``none``; then ``block``,
     or ``input_block`` and ``lag``, or ``segment`` choose the packer (bytes). ``read``: bytes of one read of input.
 
-    ``types``: media types, globs allowed, empty for all. ``min_length`` in bytes counts only where the length is known;
-    ``min_first`` in bytes, where it is not, is the smallest first piece that is compressed at all (the head waits for
-    it). ``statuses``, ``framings`` (of the upstream response): empty for all. ``since``: the lowest HTTP version of a
-    request. ``via``: ``off`` where requests that carry Via are not compressed, else ``any``. ``no_transform``:
-    Cache-Control no-transform forbids it. ``for_all``: for readers that don't accept gzip too. ``heads``: answers to
-    HEAD get the head that GET would: ``all``, or those of known ``length``, which then name
-    the size of nothing compressed; empty for none.
+    ``types``: media types, globs allowed, empty for all; ``prefixes``: their beginnings, no globs. ``min_length`` in
+    bytes counts only where the length is known; ``min_first`` in bytes, where it is not, is the smallest first piece
+    that is compressed at all (the head waits for it). ``statuses``, ``framings`` (of the upstream response): empty for
+    all. ``since``: the lowest HTTP version of a request. ``via``: ``off`` where requests that carry Via are not
+    compressed, else ``any``. ``no_transform``: Cache-Control no-transform forbids it. ``for_all``: for readers that
+    don't accept gzip too. ``heads``: answers to HEAD get the head that GET would: ``all``, or those of known
+    ``length``, which then name the size of nothing compressed; empty for none.
 
     ``head_first``: the head does not wait for the first output. ``vary``: a compressed response says Vary:
     Accept-Encoding; ``vary_always``: each response that another reader would get compressed does; ``vary_any``: each
@@ -42,9 +42,9 @@ class Compress:
     lower case. ``opens``: with the head, the coding's own header is flushed too. ``on_cut``: ``flush`` lets what the
     compressor has taken in go when the response is cut, ``drop`` loses it, ``end``
     ends the coding and the response, whose length nobody knows any more. ``keep_ranges``: Accept-Ranges stays.
-    ``add_length``: the whole response is there when it is compressed, and the head names the size it then has.
-    ``etag``: what becomes of a strong one:
-    ``weak``, ``keep``, ``drop``, or ``suffix`` (-gzip inside).
+    ``add_length``: the whole response is there when it is compressed, so ``min_length`` counts what is there, and the
+    head names the size it then has. ``etag``: what becomes of a strong one: ``weak``, ``keep``, ``drop``, ``suffix``
+    (-gzip inside), or ``suffix_all`` (in a weak one, too).
     """
 
     engine: str = "zlib"
@@ -59,6 +59,7 @@ class Compress:
     segment: int = 0
     read: int = 32768
     types: tuple[str, ...] = ()
+    prefixes: bool = False
     min_length: int = 0
     min_first: int = 0
     statuses: tuple[int, ...] = ()
@@ -86,7 +87,10 @@ class Compress:
 
     def listed(self, head: Head) -> bool:
         """Is the type one that this compressor takes?"""
-        return not self.types or any(fnmatchcase(media_type(head.headers), pattern) for pattern in self.types)
+        kind = media_type(head.headers)
+        if self.prefixes:
+            return not self.types or kind.startswith(tuple(prefix.lower() for prefix in self.types))
+        return not self.types or any(fnmatchcase(kind, pattern) for pattern in self.types)
 
     def negotiable(self, head: Head) -> bool:
         """Could a response like this one be compressed for another reader?"""
@@ -146,9 +150,11 @@ class Compress:
     def _tagged(self, field: tuple[str, str]) -> tuple[str, str]:
         """``field`` after compression; one without a value goes."""
         name, value = field
-        if name.lower() != "etag" or value.startswith("W/") or self.etag == "keep":
+        kept = self.etag == "keep" or (value.startswith("W/") and self.etag != "suffix_all")
+        if name.lower() != "etag" or kept:
             return name, value
-        return name, {"weak": f"W/{value}", "suffix": value[:-1] + '-gzip"'}.get(self.etag, "")
+        inside = value[:-1] + '-gzip"'
+        return name, {"weak": f"W/{value}", "suffix": inside, "suffix_all": inside}.get(self.etag, "")
 
     def marked(self, head: Head) -> Head:
         """``head`` with Vary: Accept-Encoding."""
@@ -178,7 +184,7 @@ class _Compress(Stage):
             return (settings.marked(event) if settings.vary_always and settings.negotiable(event) else event,)
         self.needs_data = True
         self._bare = self._request.method == "HEAD" and settings.heads == "length"
-        if settings.min_first and not self._bare:
+        if (settings.min_first or settings.add_length) and not self._bare:
             self._head, self._deciding = event, True
             return ()
         return self._begin(event)
@@ -204,10 +210,15 @@ class _Compress(Stage):
         return [left for piece in pieces for left in self._leave(self._packer.feed(piece))]
 
     def _decide(self, event: Data, now: float) -> Events:
-        """The first piece is here: is it long enough to be compressed?"""
+        """The first piece, or the whole body, is here: is it long enough to be compressed?"""
         head, self._head, self._deciding = self._head, None, False
         assert head is not None
-        if head.framing != "length" and len(event.data) < self._settings.min_first:
+        settings, size = self._settings, len(event.data)
+        if (
+            size < settings.min_length
+            if settings.add_length
+            else head.framing != "length" and size < settings.min_first
+        ):
             return (head, event)
         return [*self._begin(head), *self.data(event, now)]
 
@@ -235,10 +246,10 @@ class _Compress(Stage):
         return [*self._leave(body), event]
 
     def cut(self, event: Cut, now: float) -> Events:
+        if self._settings.on_cut == "end" and self._packer is not None:
+            return self.end(End(), now)
         packer, self._packer, self._in = self._packer, None, 0
         out: Events = ()
         if self._settings.on_cut == "flush" and isinstance(packer, Flushed | Unflushed):
             out = self._leave(packer.flush())
-        elif self._settings.on_cut == "end" and packer is not None:
-            return [*self._leave(packer.finish()), End()]
         return [*out, *self._waiting(), event]

@@ -2,12 +2,13 @@
 
 Knows ``bufio.Writer``: what fits is kept, what fills the buffer sends it, and what is larger than the whole of an
 empty buffer passes by. Nothing flushes them before the end, except ReverseProxy's FlushInterval: ``latency`` seconds
-after the first byte that no flush has sent. (Where each write is flushed nothing is ever held: leave the stage out.)
-Leaves out that the first interval begins with the head, which it sends even when no byte has come.
+after the head, even when no byte has come by then, and from then on after the first byte that no flush has sent.
+(Where each write is flushed nothing is ever held: leave the stage out.)
 
 Source: golang/go src/net/http/server.go, bufferBeforeChunkingSize, newBufioWriterSize(), chunkWriter.Write(),
 chunkWriter.writeHeader();
-src/net/http/httputil/reverseproxy.go, copyBuffer(), flushInterval(), maxLatencyWriter; src/bufio/bufio.go.
+src/net/http/httputil/reverseproxy.go, copyBuffer(), flushInterval(), copyResponse(), maxLatencyWriter;
+src/bufio/bufio.go.
 """
 
 from __future__ import annotations
@@ -60,15 +61,20 @@ class _GoWriter(Stage):
     def head(self, event: Head, now: float) -> Events:
         self._chunked = self._chunked and event.framing == "chunked"
         self._head = event
+        self._due(now)
         return ()
+
+    def _due(self, now: float) -> None:
+        """Something is here that no flush has sent: let the interval run, unless it does."""
+        if self._settings.latency and self.deadline is None:
+            self.deadline = now + self._settings.latency
 
     def data(self, event: Data, now: float) -> Events:
         data, read = memoryview(event.data), self._settings.read
         out = self._write(data[:read])
         for start in range(read, len(data), read):
             out += self._write(data[start : start + read])
-        if self._settings.latency and self.deadline is None:
-            self.deadline = now + self._settings.latency
+        self._due(now)
         return out
 
     def _write(self, data: memoryview) -> list[Event]:
