@@ -124,6 +124,7 @@ VARIANTS: list[tuple[StageSettings, int | None]] = [
     (Blocks(4096, 4096, 3, 4), 4096),
     (Blocks(8192), 8192),
     (Blocks(4096, 4096, 3, 4, busy=8192), 4096),
+    (Blocks(4096, 8192, 3, 4), 8192),
     (Blocks(16384, 16384, 5, 7, on_reset="deliver"), 16384),
     (Coalesce(1448, 0.2), 1448),
     (Coalesce(32741, 0.2, grows=(47104, 65483)), 65483),
@@ -320,6 +321,23 @@ def test_blocks_leave_two_by_two_and_all_nine_before_the_next_read() -> None:
     out = told(play(Blocks(128, 128, 3, 4, busy=256), [(0.0, head_of_100), (0.1, Data(b"x" * 1500)), (0.2, End())]))
     sizes = [len(event) for at, event in out if at == 0.1 and isinstance(event, bytes)]
     assert sizes == [28 + 128, 256, 256, 256, 128, 256, 128]
+
+
+def test_the_larger_first_buffer_comes_back_and_is_filled_again_before_the_others() -> None:
+    events: list[Timed] = [(0.0, head("close", 100)), (0.1, Data(b"x" * 156)), (0.2, Data(b"y" * 255)), (0.3, End())]
+    assert told(play(Blocks(128, 256), events))[1:] == [(0.1, b"x" * 156), (0.3, b"y" * 255), (0.3, "end")]
+    large: list[Timed] = [(0.0, head("close", 100)), (0.1, Data(b"x" * (156 + 8 * 128 + 256))), (0.2, End())]
+    sizes = [len(event) for _, event in told(play(Blocks(128, 256), large)) if isinstance(event, bytes)]
+    assert sizes == [156 + 2 * 128, 512, 128 + 128, 256]
+
+
+def test_a_buffer_that_ends_inside_a_chunk_size_takes_its_digits_for_the_size() -> None:
+    events: list[Timed] = [
+        (0.0, head("chunked", 100)),
+        (0.1, framed(b"a" * 148, "chunked")),  # two bytes less than two buffers: its end waits
+        (0.2, Data(b"b" * 30, 6, 0, 4096 - 30)),  # '10' of '1000 CRLF' is in that buffer: 16 B are expected
+    ]
+    assert told(play(Blocks(128, 128, 3, 4), events))[1:] == [(0.1, b"a" * 24), (0.2, b"a" * 124 + b"b" * 30)]
 
 
 def test_reads_are_of_one_buffer_with_the_head_in_the_first() -> None:
