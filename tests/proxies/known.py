@@ -35,8 +35,8 @@ _SHORT_READS = (
 )
 _GO_DEFLATE = "Caddy compresses with klauspost/compress, zlib stands in for it: the sizes differ by some percent."
 _LIBDEFLATE = (
-    "lighttpd compresses a body in one piece of memory with libdeflate, zlib stands in for it: the sizes differ by up to "
-    "a tenth."
+    "lighttpd compresses a body in one piece of memory with libdeflate, zlib stands in for it: the sizes differ by up "
+    "to a tenth."
 )
 _READ_TO_THE_END = (
     "lighttpd writes the head before or after it has read the end, as the two processes happen to run; in the second "
