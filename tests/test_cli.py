@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import streamproof
+from streamproof._carry import compiled
 from streamproof.cli import COMMANDS, main
 from streamproof.cli._arguments import address, seconds
 from streamproof.cli._live import Live, preview
@@ -38,7 +39,8 @@ def kept(tmp_path: Path) -> str:
 
 def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
-    assert capsys.readouterr().out == f"streamproof {streamproof.__version__}\n"
+    counting = "in Python" if compiled.counting is None else "compiled"
+    assert capsys.readouterr().out == f"streamproof {streamproof.__version__} (counting: {counting})\n"
     assert main(["--help"]) == 0
     assert "exit status:" in capsys.readouterr().out
     assert main([]) == 2

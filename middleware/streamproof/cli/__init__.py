@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from .. import __version__
+from .._carry import compiled
 from ..sansio.errors import StreamProofError
 from . import check, probe, profiles, proxy, replay, settings
 
@@ -49,7 +50,8 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    top.add_argument("--version", action="version", version=f"streamproof {__version__}")
+    counting = "in Python" if compiled.counting is None else "compiled"
+    top.add_argument("--version", action="version", version=f"streamproof {__version__} (counting: {counting})")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in COMMANDS:
         command.add(commands)
