@@ -83,13 +83,22 @@ def test_a_stream_becomes_a_trace_and_messages_pass_as_they_are() -> None:
     assert Trace.from_dict(trace.to_dict()).to_dict() == trace.to_dict()
 
 
+@pytest.mark.parametrize("keep", [False, True])
+def test_fields_that_can_be_read_only_once_reach_the_server(keep: bool) -> None:
+    fields = [(b"content-type", b"text/plain"), (b"x-a", b"b")]
+    sent, (trace,) = run(sending({**START, "headers": iter(fields)}, LAST), keep=keep)
+    assert list(sent[0]["headers"]) == fields
+    assert trace.response is not None
+    assert trace.response.headers == (("content-type", "text/plain"), ("x-a", "b"))
+
+
 def test_the_signature_is_what_servers_look_for() -> None:
     middleware = StreamMiddleware(sending())
     assert list(inspect.signature(middleware).parameters) == ["scope", "receive", "send"]
     assert inspect.iscoroutinefunction(type(middleware).__call__)
 
 
-@pytest.mark.parametrize("scope", [{"type": "websocket"}, {"type": "lifespan"}, {}])
+@pytest.mark.parametrize("scope", [{"type": "websocket"}, {"type": "lifespan"}, {}, ("127.0.0.1", 9)])  # no scope: UDP
 def test_other_scopes_go_untouched(scope: Any) -> None:
     seen: list[Any] = []
 

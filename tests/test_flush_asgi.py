@@ -108,6 +108,12 @@ def test_a_stream_says_what_it_is_and_keeps_its_chunks() -> None:
     ]
 
 
+@pytest.mark.parametrize("kind", [EVENTS, TEXT], ids=["stream", "open"])
+def test_fields_that_can_be_read_only_once_reach_the_server(kind: Any) -> None:
+    sent = serve(answer(iter([*kind, (b"x-a", b"b")]), b"x", more=False), POLICY).sent
+    assert list(sent[0]["headers"])[:2] == [*kind, (b"x-a", b"b")]
+
+
 OTHERS = {
     "one message": answer(TEXT, b"x", more=False),
     "a length": answer([*TEXT, (b"content-length", b"1")], b"x"),

@@ -70,8 +70,12 @@ class StreamMiddleware:
 
     # Exactly these parameters: uvicorn takes an app that can be called without any for a factory.
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
-        if self._route is not None or scope.get("type") != "http" or not self._listeners:
-            return await self._unrecorded(scope, receive, send)
+        try:
+            http = scope["type"] == "http"
+        except (KeyError, TypeError):  # what asgiref's StatelessServer speaks: the scope is an address, say
+            http = False
+        if not http or self._route is not None or not self._listeners:
+            return await self._unrecorded(http, scope, receive, send)
         # As recorded() does, without a coroutine of its own: an open stream keeps each.
         watched = Watched(begun(scope, self._keep_chunks, self._listeners), receive, send)
         try:
@@ -82,8 +86,8 @@ class StreamMiddleware:
         watched.returned()
         return result
 
-    async def _unrecorded(self, scope: Scope, receive: Receive, send: Send) -> Any:
-        if scope.get("type") != "http" or self._route is None:
+    async def _unrecorded(self, http: bool, scope: Scope, receive: Receive, send: Send) -> Any:
+        if not http or self._route is None:
             return await self._app(scope, receive, send)
         from ._carry.asgi_hops import through
 

@@ -21,7 +21,7 @@ from ..sansio.http import Headers, head_size
 from ..sansio.machine import Cut, Data, End, Event, Events, Head
 from ..sansio.trace import Request
 from .asgi_reader import ReaderLeft, ReaderWatch
-from .asgi_scope import App, Message, Receive, Scope, Send, request_of
+from .asgi_scope import App, Message, Receive, Scope, Send, request_of, rereadable
 from .asgi_turns import LoopWatch, Noticing, give_way, in_asyncio
 from .flushing import Flushing
 from .telling import FAILED, clock, log
@@ -112,6 +112,7 @@ class _Response:
         return None
 
     async def _begin(self, start: Message) -> None:
+        start = rereadable(start)
         headers = _decoded(start.get("headers", ()))
         kind = self._policy.kind(self._request, start["status"], headers)
         if start.get("trailers", False):

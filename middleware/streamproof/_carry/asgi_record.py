@@ -1,7 +1,7 @@
 """The ``receive`` and ``send`` of an ASGI server under record, and how its stream ended.
 
 Knows the messages of the ASGI specification, "HTTP & WebSocket ASGI Message Format", and passes each on as the object
-it is. Does not know hops.
+it is (a head whose fields can be read only once: with a list of them). Does not know hops.
 
 How a stream ended, in this order:
 
@@ -26,7 +26,7 @@ from ..sansio.http import Headers
 from ..sansio.recorder import Recorder
 from ..sansio.trace import Outcome
 from . import compiled
-from .asgi_scope import App, Message, Receive, Scope, Send, target, texts, version_and_fields
+from .asgi_scope import App, Message, Receive, Scope, Send, rereadable, target, texts, version_and_fields
 from .telling import UNREAD, Listeners, Recording, clock, redacted, stopped
 
 if TYPE_CHECKING:
@@ -156,6 +156,7 @@ class Watched:
         recording, kind = self._recording, message.get("type")
         recorder = recording.recorder
         if kind == "http.response.start":
+            message = rereadable(message)
             status, headers = message.get("status", 0), _Encoded(message.get("headers", ()))
             self._trailers = bool(message.get("trailers", False))
             try:

@@ -33,6 +33,14 @@ def _text(value: bytes | str) -> str:
     return value if isinstance(value, str) else bytes(value).decode("latin-1")
 
 
+def rereadable(message: Message) -> Message:
+    """``message``, or its like where its fields can be read only once: the specification asks for no more."""
+    headers = message.get("headers", ())
+    if iter(headers) is headers:
+        return {**message, "headers": list(headers)}
+    return message
+
+
 def target(scope: Scope) -> str:
     """The request target, as it came where the server says so."""
     path = scope.get("raw_path")
