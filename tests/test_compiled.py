@@ -433,6 +433,22 @@ def test_bodies_of_any_kind_are_counted_and_the_last_message_ends_the_response()
     assert (told[0].figures.chunks, told[0].figures.empty_chunks, told[0].figures.bytes) == (3, 2, 11)
 
 
+def test_fields_that_can_be_read_once_reach_the_server() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        fields = ((name, b"1") for name in (b"a", b"b"))
+        await send({"type": "http.response.start", "status": 200, "headers": fields})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def server(message: Any) -> None:
+        seen.extend(message.get("headers", ()))
+
+    told, seen = list[Trace](), list[Any]()
+    asyncio.run(wrap(app, on_trace=told.append)({"type": "http", "method": "GET", "path": "/"}, receive, server))
+    assert seen == [(b"a", b"1"), (b"b", b"1")]
+    assert told[0].response is not None
+    assert told[0].response.headers == (("a", "1"), ("b", "1"))
+
+
 @BOTH
 def test_a_message_may_be_changed_while_it_is_sent() -> None:
     async def server(message: Any) -> None:
