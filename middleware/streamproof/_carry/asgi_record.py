@@ -157,11 +157,7 @@ class Watched:
         recorder = recording.recorder
         if kind == "http.response.start":
             message = rereadable(message)
-            given = message.get("headers", ())
-            if hasattr(given, "__next__"):  # the specification asks for an iterable, and the server reads it, too
-                given = tuple(given)
-                message = {**message, "headers": given}
-            status, headers = message.get("status", 0), _Encoded(given)
+            status, headers = message.get("status", 0), _Encoded(message.get("headers", ()))
             self._trailers = bool(message.get("trailers", False))
             try:
                 await self._send(message)
