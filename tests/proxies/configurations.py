@@ -41,13 +41,15 @@ class Configuration:
     """Real proxies in a row, app side first. ``reads``: None in cleartext, else what the reader says in ALPN.
 
     ``largest``: body bytes of one write whose end is told, None for any. Above it the answer is not the product's: what
-    the reader's kernel does with its window decides.
+    the reader's kernel does with its window decides. ``varies``: by which share a timer inside it comes sooner or later
+    than it is emulated.
     """
 
     name: str
     hops: tuple[RealHop, ...]
     reads: str | None = None
     largest: int | None = None
+    varies: float = 0.0
 
     @property
     def via(self) -> str:
@@ -81,9 +83,15 @@ class Configuration:
 HALF_A_WINDOW = 32000
 
 
-def one(name: str, recipe: Recipe, via: str, reads: str | None = None, *, largest: int | None = None) -> Configuration:
+#: MSG_MORE waits for 200 to 210 ms, of which 205 are emulated.
+MORE = 0.025
+
+
+def one(
+    name: str, recipe: Recipe, via: str, reads: str | None = None, *, largest: int | None = None, varies: float = 0.0
+) -> Configuration:
     """A configuration of one hop."""
-    return Configuration(name, (RealHop(recipe, via),), reads, largest)
+    return Configuration(name, (RealHop(recipe, via),), reads, largest, varies)
 
 
 _EACH = (
@@ -115,14 +123,15 @@ _EACH = (
         web_servers.apache(f"AddOutputFilterByType DEFLATE {' '.join(TYPES)}", modules=("filter", "deflate")),
         f"apache:AddOutputFilterByType={' '.join(TYPES)}",
     ),
-    one("haproxy", edge_proxies.haproxy(), "haproxy", largest=HALF_A_WINDOW),
+    one("haproxy", edge_proxies.haproxy(), "haproxy", largest=HALF_A_WINDOW, varies=MORE),
     one("haproxy-no-delay", edge_proxies.haproxy("option http-no-delay"), "haproxy:http-no-delay=on"),
-    one("haproxy-mss", edge_proxies.haproxy(bind="mss 1460"), "haproxy:mss=1460", largest=HALF_A_WINDOW),
+    one("haproxy-mss", edge_proxies.haproxy(bind="mss 1460"), "haproxy:mss=1460", largest=HALF_A_WINDOW, varies=MORE),
     one(
         "haproxy-compression",
         edge_proxies.haproxy("compression algo gzip", f"compression type {' '.join(TYPES)}"),
         f"haproxy:compression-algo=gzip,compression-type={' '.join(TYPES)}",
         largest=HALF_A_WINDOW,
+        varies=MORE,
     ),
     one("caddy", web_servers.caddy(), "caddy:version=2.6.2"),
     one("caddy-encode", web_servers.caddy("encode gzip"), "caddy:version=2.6.2,encode=gzip"),

@@ -1,7 +1,8 @@
 """Plays pairs through a running configuration and judges each, with the noise floor of the machine in mind.
 
 Knows when a pair may be played again: only when two repetitions of the real proxy differ from each other by more than
-the comparison allows, so that the one judged is no measurement. Does not know which disagreements are expected.
+the comparison allows, or a write meets a timer of the kernel's, so that the one judged is no measurement. Does not know
+which disagreements are expected.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ import gc
 import ssl
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from streamproof import replay
 from streamproof.sansio.trace import Trace
 
-from .compare import LATE, Difference, differences, lateness, noisy, picture
+from .compare import LATE, Difference, bursts, differences, lateness, noisy, picture
 from .configurations import Configuration
 from .origin import Origin
 from .reader import read
@@ -104,7 +105,7 @@ def judge(
             verdict = Verdict(configuration.name, configuration.via, schedule.name, [take])
             verdict.differences = against_replay(take, configuration.via)
             if not verdict.agrees:
-                _again(stage, schedule, verdict)
+                _again(stage, schedule, verdict, configuration.varies)
             verdicts.append(verdict)
     return verdicts
 
@@ -130,12 +131,32 @@ def play_all(
         return list(pool.map(one, schedules))
 
 
-def _again(stage: Stage, schedule: Schedule, verdict: Verdict) -> None:
+def on_an_edge(origin: Trace, via: str, varies: float) -> bool:
+    """Are there other bursts when the hop's timers run by ``varies``, a share, faster or slower than the origin?"""
+    if not varies or origin.response is None:
+        return False
+    told = (bursts(replay(_slower(origin, times), via)) for times in (1 - varies, 1.0, 1 + varies))
+    return len({tuple(burst.upto for burst in each) for each in told}) > 1
+
+
+def _slower(origin: Trace, times: float) -> Trace:
+    """``origin`` with every moment ``times`` as late."""
+    response = origin.response
+    return replace(
+        origin,
+        response=response and replace(response, at=response.at * times),
+        chunks=tuple(chunk._replace(at=chunk.at * times) for chunk in origin.chunks),
+        end=replace(origin.end, at=origin.end.at * times),
+    )
+
+
+def _again(stage: Stage, schedule: Schedule, verdict: Verdict, varies: float) -> None:
     """Play a pair that disagrees again, alone, as long as noise can be the reason.
 
     It can when two repetitions differ too much in what the reader got or in what the origin did, or in so little that
-    only their replays differ: then one of them lies on an edge. Where nothing but a byte's time was wrong, they need
-    only differ by what it was beyond the limit. What comes out the same twice stands as it is.
+    only their replays differ: then one of them lies on an edge; it lies on one, too, where a timer that ``varies`` ends
+    as a write comes. Where nothing but a byte's time was wrong, they need only differ by what it was beyond the limit.
+    What else comes out the same twice stands as it is.
     """
     before, told_before = verdict.takes[-1], replay(verdict.takes[-1].origin, verdict.via)
     while len(verdict.takes) < MOST_TRIES:
@@ -147,7 +168,10 @@ def _again(stage: Stage, schedule: Schedule, verdict: Verdict) -> None:
         if all(difference.of_time for difference in verdict.differences):
             by = min(LATE, lateness(before.real, told_before) - LATE)
         floor_explains = (
-            noisy(before.real, take.real, by) or noisy(before.origin, take.origin, by) or noisy(told_before, told, by)
+            noisy(before.real, take.real, by)
+            or noisy(before.origin, take.origin, by)
+            or noisy(told_before, told, by)
+            or on_an_edge(take.origin, verdict.via, varies)
         )
         if not floor_explains:
             return

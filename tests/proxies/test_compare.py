@@ -9,6 +9,7 @@ import pytest
 from streamproof.sansio.trace import Chunk, End, Outcome, Request, Response, Trace
 
 from .compare import bursts, differences, lag_error, noisy, picture
+from .judge import on_an_edge
 
 
 def delivery(*arrivals: tuple[float, bytes], status: int = 200, outcome: Outcome = Outcome.COMPLETE) -> Trace:
@@ -120,6 +121,14 @@ def test_repetitions_that_differ_are_noise_and_those_that_do_not_are_none() -> N
 
 def test_repetitions_may_be_asked_to_differ_by_less() -> None:
     assert noisy(ORIGIN, delivery((11, b"aa"), (56, b"bb"), (91, b"cc")), by=0.005)
+
+
+def test_a_write_that_meets_a_timer_lies_on_an_edge() -> None:
+    """HAProxy's wait begins with the head, at 1 ms, and ends at 206 ms."""
+    met, missed = delivery((50, b"aa"), (207, b"bb")), delivery((50, b"aa"), (250, b"bb"))
+    assert on_an_edge(met, "haproxy", 0.025)
+    assert not on_an_edge(met, "haproxy", 0.0) and not on_an_edge(met, "haproxy:http-no-delay=on", 0.025)
+    assert not on_an_edge(missed, "haproxy", 0.025)
 
 
 def test_pictures_are_short() -> None:
