@@ -90,6 +90,7 @@ def test_every_rule_that_holds_says_why_and_what_helps(name: str) -> None:
             "whole",
             "tls_records",
             "head_hold",
+            "nagle",
         ):
             assert entry.get("why"), entry
             assert entry.get("fix"), entry

@@ -26,6 +26,7 @@ from streamproof.sansio.stages.headers import HeaderRules
 from streamproof.sansio.stages.hold_back import HoldBack
 from streamproof.sansio.stages.inflate import Inflate
 from streamproof.sansio.stages.limits import Limits
+from streamproof.sansio.stages.nagle import Nagle
 from streamproof.sansio.stages.page import Page
 from streamproof.sansio.stages.reads import Reads
 from streamproof.sansio.stages.reframe import Reframe
@@ -132,6 +133,7 @@ VARIANTS: list[tuple[StageSettings, int | None]] = [
     (Compress(level=1, block=4096, shrink=True), None),
     (Compress(level=1, block=4096, on_cut="flush"), None),
     (Compress(flush="sync", head_first=True, opens=True), 0),
+    (Nagle(), None),
     (Reads(4096), 0),
     (Compress(input_block=65535, lag=120, min_first=513, min_length=512), None),
     (Compress(segment=16384, head_first=True), None),
@@ -338,6 +340,28 @@ def test_a_buffer_that_ends_inside_a_chunk_size_takes_its_digits_for_the_size() 
         (0.2, Data(b"b" * 30, 6, 0, 4096 - 30)),  # '10' of '1000 CRLF' is in that buffer: 16 B are expected
     ]
     assert told(play(Blocks(128, 128, 3, 4), events))[1:] == [(0.1, b"a" * 24), (0.2, b"a" * 124 + b"b" * 30)]
+
+
+def test_nagle_waits_once_for_the_ack_of_a_write_as_long_as_the_one_before() -> None:
+    """The first write is the longest, the second may be quick, the third looks like one of a sender that has more."""
+    writes = [(index / 40, Data(TEXT[:16384])) for index in range(6)]
+    out = play(Nagle(0.04), [(0.0, head("close", 40)), *writes, (0.2, End())])
+    at = [when for when, event in out if type(event) is Data]
+    assert at == [0.0, 0.025, 0.05, pytest.approx(0.09), 0.1, 0.125]
+
+
+@pytest.mark.parametrize("sizes", [[20] * 8, [1024] * 8, [16384, 9000, 16000, 9000, 16000], [8192, 16384, 20000]])
+@pytest.mark.parametrize("every", [0.0, 0.025, 0.3])
+def test_nagle_holds_no_token_no_burst_and_nothing_after_a_silence(sizes: list[int], every: float) -> None:
+    writes = [(index * every, Data(TEXT[:size])) for index, size in enumerate(sizes)]
+    out = play(Nagle(), [(0.0, head("close", 40)), *writes, (3.0, End())])
+    assert [when for when, event in out if type(event) is Data] == [at for at, _ in writes]
+
+
+def test_the_end_lets_what_waits_for_an_ack_go() -> None:
+    writes = [(index / 40, Data(TEXT[:16384])) for index in range(4)]
+    out = play(Nagle(1.0), [(0.0, head("close", 40)), *writes, (0.1, End())])
+    assert [(when, type(event)) for when, event in out[-2:]] == [(0.1, Data), (0.1, End)]
 
 
 def test_reads_are_of_one_buffer_with_the_head_in_the_first() -> None:

@@ -18,6 +18,7 @@ from .headers import HeaderRules
 from .hold_back import HoldBack
 from .inflate import Inflate
 from .limits import Limits
+from .nagle import Nagle
 from .reads import Reads
 from .reframe import Reframe
 from .size_limit import SizeLimit
@@ -37,6 +38,7 @@ STAGES: dict[str, type[StageSettings]] = {
     "hold_back": HoldBack,
     "inflate": Inflate,
     "limits": Limits,
+    "nagle": Nagle,
     "reads": Reads,
     "reframe": Reframe,
     "size_limit": SizeLimit,

@@ -22,7 +22,7 @@ class Full(NamedTuple):
 
 
 class RawBuffers:
-    """``first`` bytes the first buffer, ``size`` the ``count`` others; up to ``busy`` bytes of them leave in a write."""
+    """``first`` bytes the first buffer, ``size`` each of ``count`` others; a write takes ``busy`` bytes of them."""
 
     def __init__(self, first: int, size: int, count: int, busy: int) -> None:
         self._free = [first]  # sizes; the first of them is the open one
