@@ -57,7 +57,7 @@ def test_a_server_loads_the_wrapped_app_and_every_end_is_told(name: str, tmp_pat
             assert server.trace("/endless")["end"]["outcome"] == "client_gone"
 
 
-@pytest.mark.parametrize("name", ["uvicorn-h11", "hypercorn", "granian"])
+@pytest.mark.parametrize("name", SERVERS)
 def test_a_graceful_stop_lets_a_stream_end_and_be_told(name: str, tmp_path: Path) -> None:
     with served(tmp_path, name) as server, server.open("/wait") as reader:
         read_until(reader, b"first")

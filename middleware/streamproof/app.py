@@ -3,18 +3,30 @@
 The setting ``app`` (``STREAMPROOF_APP``, ``[tool.streamproof]``, ``streamproof.toml``) names the app, ``module:app`` or
 ``module:factory()``. Importing this loads it and wraps it as the settings say, so that every server finds a plain
 attribute, whichever way it looks for it. Under gunicorn ``-c python:streamproof.gunicorn`` does more.
+
+When the process ends, what is still open is told as ``shutdown``. A server that leaves SIGTERM to the system would end
+without a word: for those that are known to, a handler tells first and then lets the signal do what it does.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
+from types import FrameType
 from typing import Any
 
+from . import live
 from ._assembly import Assembly
 from ._boot.target import load as _load_app
+from .exporters.background import at_process_end
 from .sansio.errors import ConfigurationError
+from .sansio.trace import Outcome
 from .settings import load
+
+#: Servers in Python that handle no SIGTERM. In one that waits in C for good, a handler would never run.
+LEAVE_SIGTERM = ("waitress", "cheroot", "wsgiref.simple_server")
 
 
 def _app() -> Any:
@@ -26,7 +38,26 @@ def _app() -> Any:
         )
     if (here := os.getcwd()) not in sys.path:
         sys.path.insert(0, here)
-    return Assembly(settings).wrap(_load_app(settings.app))
+    assembly = Assembly(settings)
+    wrapped = assembly.wrap(_load_app(settings.app))
+    _tell_at_the_end(assembly)
+    return wrapped
+
+
+def _tell_at_the_end(assembly: Assembly) -> None:
+    def leave() -> None:
+        live.end_all(Outcome.SHUTDOWN, "server", "the process ended")
+        assembly.flush()
+
+    def terminated(number: int, frame: FrameType | None) -> None:
+        leave()
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    at_process_end(leave)
+    left_alone = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL and any(map(sys.modules.get, LEAVE_SIGTERM))
+    if left_alone and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, terminated)
 
 
 app = _app()

@@ -16,9 +16,11 @@ Knows nothing of what the exporters do.
 from __future__ import annotations
 
 import atexit
+import itertools
 import logging
 import os
 import queue
+import sys
 import threading
 import weakref
 from collections import Counter
@@ -156,4 +158,18 @@ def _at_exit(background: Background) -> None:
         if (alive := reference()) is not None:
             alive.flush(1.0)
 
-    atexit.register(flush)
+    at_process_end(flush)
+
+
+def at_process_end(call: Callable[[], object]) -> None:
+    """Have ``call`` made when this process ends; the last to be registered is first.
+
+    The children of :mod:`multiprocessing`, which servers use for their workers, leave :mod:`atexit` out.
+    """
+    if (multiprocessing := sys.modules.get("multiprocessing.util")) and sys.modules["multiprocessing"].parent_process():
+        multiprocessing.Finalize(None, call, exitpriority=next(_later))
+    else:
+        atexit.register(call)
+
+
+_later = itertools.count()
