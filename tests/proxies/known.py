@@ -1,7 +1,7 @@
 """Pairs that are known to disagree, each with its reason. What is not here must agree; what is here must not.
 
 Knows exact pairs, no patterns: a new schedule is never excused by an old reason. The share of them that the pass line
-allows, and that nginx has none, is held by a test.
+allows, and that nginx has none but races, is held by a test.
 """
 
 from __future__ import annotations
@@ -45,6 +45,19 @@ _READ_TO_THE_END = (
 _FINISHED = (
     "Varnish writes the head when the fetch begins or when it has already finished, as its two threads happen to run; "
     "in the second case it knows the size and names it."
+)
+
+_READS = (
+    "One write is larger than the window, or several follow each other at once: in how many reads they come is the "
+    "kernel's and the two processes' doing, and nginx writes its buffers where a read ends."
+)
+_TOGETHER = (
+    "One nginx writes twice in a row; the next one reads both together, and passes them on as one chunk, or one by "
+    "one, as the two processes happen to run. The end of a chunk that is longer than a buffer waits in the one behind it."
+)
+_ACKS = (
+    "Which write of nginx's the reader acknowledges late depends on how far its kernel has opened the window, and that "
+    "on when it read."
 )
 
 #: By configuration and schedule.
@@ -98,4 +111,47 @@ KNOWN: dict[tuple[str, str], Known] = {
     ("varnish-gzip", "joined-all-chunked"): Known(_FINISHED, always=False),
     ("varnish-gzip", "joined-all-close"): Known(_FINISHED, always=False),
     ("varnish-gzip", "joined-all-length"): Known(_FINISHED, always=False),
+    **dict.fromkeys(
+        (
+            ("nginx-8k-first-buffer", "huge-chunked"),
+            ("nginx-8k-first-buffer", "huge-close"),
+            ("nginx-8k-first-buffer", "huge-length"),
+            ("nginx-nginx", "huge-chunked"),
+            ("apache-nginx", "huge-chunked"),
+            ("caddy-nginx", "huge-close"),
+        ),
+        Known(_READS, always=False),
+    ),
+    **dict.fromkeys(
+        (
+            ("nginx-nginx-nginx", "huge-chunked"),
+            ("nginx-nginx-nginx", "huge-close"),
+            ("nginx-nginx-nginx", "edge-65536-1-chunked"),
+            ("nginx-nginx-nginx", "edge-65536-1-close"),
+            ("nginx-nginx-nginx", "edge-65536+0-chunked"),
+            ("nginx-nginx-nginx", "edge-65536+0-close"),
+            ("nginx-nginx-nginx", "edge-65536+1-chunked"),
+            ("nginx-nginx-nginx", "edge-65536+1-close"),
+            ("nginx-nginx-nginx", "random-12"),
+            ("nginx-nginx-nginx", "random-32"),
+            ("nginx-nginx-nginx", "random-45"),
+            ("nginx-nginx-nginx", "random-51"),
+            ("nginx-unbuffered-nginx", "16k-chunked"),
+            ("nginx-unbuffered-nginx", "16k-chunked-gzip"),
+            ("nginx-unbuffered-nginx", "16k-close"),
+            ("nginx-unbuffered-nginx", "16k-close-gzip"),
+            ("nginx-unbuffered-nginx", "16k-length"),
+            ("nginx-unbuffered-nginx", "16k-length-gzip"),
+        ),
+        Known(_TOGETHER, always=False),
+    ),
+    **dict.fromkeys(
+        (
+            ("nginx-nginx-http10", "16k-chunked"),
+            ("nginx-nginx-http10", "16k-chunked-gzip"),
+            ("haproxy-nginx", "16k-chunked"),
+            ("haproxy-nginx", "16k-chunked-gzip"),
+        ),
+        Known(_ACKS, always=False),
+    ),
 }

@@ -75,10 +75,10 @@ def test_known_disagreements_stay_below_the_pass_line() -> None:
         assert sum(1 for _, schedule in KNOWN if schedule in names) <= (1 - PASS_LINE) * pairs
 
 
-def test_nginx_has_no_known_disagreement() -> None:
+def test_nginx_has_no_known_disagreement_but_races() -> None:
     every = (CONFIGURATIONS | VARIANTS).values()
     nginx = {each.name for each in every if all(hop.profile == "nginx" for hop in each.hops)}
-    assert not [pair for pair in KNOWN if pair[0] in nginx]
+    assert not [pair for pair, known in KNOWN.items() if pair[0] in nginx and known.always]
 
 
 def test_names_of_schedules_are_unique() -> None:
