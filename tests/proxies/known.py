@@ -53,7 +53,7 @@ _READS = (
 )
 _TOGETHER = (
     "One nginx writes twice in a row; the next one reads both together, and passes them on as one chunk, or one by "
-    "one, as the two processes happen to run. The end of a chunk that is longer than a buffer waits in the one behind it."
+    "one, as the two processes happen to run. The end of a chunk that is longer than a buffer waits in the next one."
 )
 _ACKS = (
     "Which write of nginx's the reader acknowledges late depends on how far its kernel has opened the window, and that "
