@@ -10,6 +10,7 @@ import tracemalloc
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import anyio
 import pytest
 from asgiref.testing import ApplicationCommunicator
 from hypothesis import given
@@ -282,6 +283,40 @@ def test_a_cancelled_task_tells_a_reader_who_left_from_a_shutdown(gone: bool) ->
 
     asyncio.run(main())
     assert [trace.outcome for trace in traces] == [Outcome.CLIENT_GONE if gone else Outcome.SHUTDOWN]
+
+
+def test_a_cancelled_receive_is_let_finish() -> None:
+    """One that holds a task group, as Starlette's BaseHTTPMiddleware hands down, else breaks the task it ran in."""
+    traces: list[Trace] = []
+    finished: list[bool] = []
+
+    async def receive() -> Any:
+        async with anyio.create_task_group() as group:
+            group.start_soon(anyio.sleep_forever)
+            try:
+                await anyio.sleep_forever()
+            finally:
+                finished.append(True)
+
+    async def main() -> None:
+        reached = asyncio.Event()
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            await send(START)
+            reached.set()
+            await never()
+
+        async def send(message: Any) -> None: ...
+
+        task = asyncio.ensure_future(StreamMiddleware(app, on_trace=traces.append)(dict(SCOPE), receive, send))
+        await reached.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert len(asyncio.all_tasks()) == 1
+
+    asyncio.run(main())
+    assert (finished, [trace.outcome for trace in traces]) == ([True], [Outcome.SHUTDOWN])
 
 
 @pytest.mark.parametrize("message", [{"path": __file__}, {"path": "/not/there"}])

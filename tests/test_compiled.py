@@ -14,6 +14,7 @@ from types import coroutine
 from typing import Any
 
 import pytest
+from asgiref.sync import iscoroutinefunction
 
 from streamproof import Outcome, Trace, wrap
 from streamproof._carry import compiled
@@ -486,6 +487,7 @@ def counting_objects() -> int:
 @BOTH
 def test_one_message_on_its_way_looks_like_a_coroutine() -> None:
     async def app(send: Send) -> None:
+        assert iscoroutinefunction(send)
         sending = send(PIECE)
         assert inspect.isawaitable(sending)
         assert asyncio.iscoroutine(sending)

@@ -81,7 +81,7 @@ class StreamMiddleware:
         try:
             result = await self._app(scope, watched, watched.sender())
         except BaseException as error:
-            watched.raised(error)
+            await watched.raised(error)
             raise
         watched.returned()
         return result

@@ -16,9 +16,12 @@ How a stream ended, in this order:
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import os
+import sys
 from asyncio import CancelledError
-from collections.abc import MutableMapping
+from collections.abc import Generator, MutableMapping
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
 
@@ -33,6 +36,18 @@ if TYPE_CHECKING:
     from ..sansio.figures import Tally
 
 
+def _mark(sender: Any) -> None:
+    """Have what asks whether a callable gives coroutines, as asgiref's ``async_to_sync`` does, take it for one."""
+    if sys.version_info >= (3, 12):
+        inspect.markcoroutinefunction(sender)
+    else:
+        sender._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
+
+
+if compiled.counting is not None:
+    _mark(compiled.counting.Sender)
+
+
 def begun(scope: Scope, keep_chunks: bool | int, listeners: Listeners) -> Recording:
     """A recording that begins now."""
     recorder = Recorder(UNREAD, clock(), keep_chunks=keep_chunks, sums=compiled.sums())
@@ -45,7 +60,7 @@ async def recorded(app: App, recording: Recording, scope: Scope, receive: Receiv
     try:
         result = await app(scope, watched, watched.sender())
     except BaseException as error:
-        watched.raised(error)
+        await watched.raised(error)
         raise
     watched.returned()
     return result
@@ -207,13 +222,15 @@ class Watched:
             self._recording.gone = True
             raise
 
-    def raised(self, error: BaseException) -> None:
-        """The app raised ``error``, or was cancelled."""
+    async def raised(self, error: BaseException) -> None:
+        """The app raised ``error``, or was cancelled. Waits for nothing but what ``receive`` does when cancelled."""
         recording = self._recording
         if isinstance(error, CancelledError):
-            if not recording.told and (recording.gone or _disconnected(self._receive)):
-                recording.end(Outcome.CLIENT_GONE)
-            recording.end(Outcome.SHUTDOWN, None, "CancelledError")
+            try:
+                if not recording.told and (recording.gone or await _disconnected(self._receive)):
+                    recording.end(Outcome.CLIENT_GONE)
+            finally:
+                recording.end(Outcome.SHUTDOWN, None, "CancelledError")
         elif recording.gone:
             recording.end(Outcome.CLIENT_GONE)
         elif isinstance(error, Exception):
@@ -237,26 +254,50 @@ class Watched:
             self._recording.recorder.chunk(produced, size, None, data)
 
 
-def _disconnected(receive: Receive) -> bool:
+async def _disconnected(receive: Receive) -> bool:
     """Does ``receive`` offer http.disconnect at once? Asked when the app is over, so that no message is missed."""
     for _ in range(16):  # pieces of a request body that the app did not read
-        try:
-            waiting = receive().__await__()
-        except Exception:
+        message = await _AtOnce(receive)
+        if not isinstance(message, MutableMapping):
             return False
+        if message.get("type") != "http.request":
+            return message.get("type") == "http.disconnect"
+    return False
+
+
+class _AtOnce:
+    """Awaited, what ``receive`` gives at once, else None.
+
+    One that has to wait is cancelled as its task would be, and let finish: Starlette's BaseHTTPMiddleware hands down a
+    ``receive`` that holds a task group, and one that is dropped half-way breaks the task it was entered in.
+    """
+
+    __slots__ = ("_receive",)
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+
+    def __await__(self) -> Generator[Any, Any, Any]:
         try:
+            waiting: Any = self._receive().__await__()
             next(waiting)
         except StopIteration as answer:
-            if isinstance(answer.value, MutableMapping) and answer.value.get("type") == "http.request":
-                continue
-            return isinstance(answer.value, MutableMapping) and answer.value.get("type") == "http.disconnect"
-        except BaseException:
-            return False
-        close = getattr(waiting, "close", None)
-        if close is not None:
-            close()
-        return False
-    return False
+            return answer.value
+        except (Exception, CancelledError):
+            return None
+        if not hasattr(waiting, "throw"):
+            return None
+        try:
+            given = waiting.throw(CancelledError())
+            while True:
+                try:
+                    got = yield given
+                except BaseException as error:
+                    given = waiting.throw(error)
+                else:
+                    given = waiting.send(got)
+        except (Exception, CancelledError):  # StopIteration too: what it gave when it was cancelled, not at once
+            return None
 
 
 def _path_size(path: Any) -> int:

@@ -142,6 +142,6 @@ PyType_Spec streamproof_sender_spec = {
     "streamproof._carry._counting.Sender",
     sizeof(Sender),
     0,
-    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_IMMUTABLETYPE,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL, /* and marked by asgi_record.py */
     sender_slots,
 };
