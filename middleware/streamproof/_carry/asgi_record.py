@@ -23,17 +23,15 @@ import sys
 from asyncio import CancelledError
 from collections.abc import Generator, MutableMapping
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
+from ..sansio.figures import Tally
 from ..sansio.http import Headers
 from ..sansio.recorder import Recorder
 from ..sansio.trace import Outcome
 from . import compiled
 from .asgi_scope import App, Message, Receive, Scope, Send, rereadable, target, texts, version_and_fields
 from .telling import UNREAD, Listeners, Recording, clock, redacted, stopped
-
-if TYPE_CHECKING:
-    from ..sansio.figures import Tally
 
 
 def _mark(sender: Any) -> None:
@@ -110,11 +108,13 @@ class Watched:
         recorder, inner = self._recording.recorder, self._send
         if recorder.keeps:
             return self.other
-        if compiled.takes(recorder):
-            given = None if clock is perf_counter else clock
-            counted: Send = compiled.counting.Sender(inner, recorder.tally, recorder.started_at, self, given)
+        tally, start = recorder.tally, recorder.started_at
+        if not isinstance(tally, Tally):
+            counted: Send = compiled.counting.Sender(
+                inner, tally, start, self, None if clock is perf_counter else clock
+            )
             return counted
-        other, refused, tally, start = self.other, self.refused, cast("Tally", recorder.tally), recorder.started_at
+        other, refused = self.other, self.refused
         chunks = size = empty = 0
         last = accepted = waited = longest = limit = quiet = 0.0
         begun = False

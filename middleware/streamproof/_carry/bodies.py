@@ -11,18 +11,16 @@ import weakref
 from collections.abc import Iterable, Iterator
 from functools import partial
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from werkzeug.wsgi import ClosingIterator
 
+from ..sansio.figures import Tally
 from ..sansio.trace import Outcome
 from . import compiled
 from .endings import close_stream, failed
 from .telling import Recording, clock
 from .whole import RecordedList, RecordedTuple, SizedBody, recorded_file
-
-if TYPE_CHECKING:
-    from ..sansio.figures import Tally
 
 
 def recorded(result: Any, recording: Recording, file_wrapper: object) -> Any:
@@ -58,13 +56,9 @@ class RecordedBody(ClosingIterator):
     def __iter__(self) -> Iterator[bytes]:  # type: ignore[override]
         if self._blocks is None:
             recording = self._recording
-            record = (
-                _record_kept
-                if recording.recorder.keeps
-                else _compiled
-                if compiled.takes(recording.recorder)
-                else _record
-            )
+            record = _record if isinstance(recording.recorder.tally, Tally) else _compiled
+            if recording.recorder.keeps:
+                record = _record_kept
             self._blocks = record(() if self._iterable is None else self._iterable, recording)
             if recording.watched and record is _record:
                 recording.recorder.look = partial(_look, weakref.ref(self._blocks))
@@ -106,7 +100,7 @@ def _compiled(iterable: Iterable[bytes], recording: Recording) -> Iterator[bytes
 
 def _record(iterable: Iterable[bytes], recording: Recording) -> Iterator[bytes]:
     """The blocks, counted in local variables: the least that full figures can cost a block. Times as the clock says."""
-    tally, start = cast("Tally", recording.recorder.tally), recording.recorder.started_at
+    tally, start = cast(Tally, recording.recorder.tally), recording.recorder.started_at
     chunks = size = empty = 0
     waited = longest = limit = quiet = last = 0.0
     accepted = None

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 from ..sansio.figures import GAP_BOUNDS, Sums
-from ..sansio.recorder import Recorder
 from .telling import clock
 
 
@@ -30,10 +29,5 @@ counting = _load()
 
 
 def sums() -> Sums | None:
-    """What a recorder adds up with; None when there is nothing compiled."""
+    """What a recorder adds up with, and the compiled objects take; None when there is nothing compiled."""
     return None if counting is None else counting.Tally()
-
-
-def takes(recorder: Recorder) -> bool:
-    """Can the compiled objects count for ``recorder``?"""
-    return counting is not None and type(recorder.tally) is counting.Tally and not recorder.keeps
