@@ -193,16 +193,19 @@ def soak(name: str, readers: int, seconds: float) -> str:
             _settle(told)
             before = _rss(pid)
             first = len(told.read_text().splitlines())
-            counts = asyncio.run(_crowd(port, readers, seconds))
-            _settle(told)
-            after = _rss(pid)
+            counts, memory = Counter[str](), [before]
+            for _ in range(3):
+                counts += asyncio.run(_crowd(port, readers, seconds / 3))
+                _settle(told)
+                memory.append(_rss(pid))
             lines = told.read_text().splitlines()[first:]
             threads, left = _threads(pid), _left(port)
     outcomes = Counter(line.split()[0] for line in lines)
+    flat = ", ".join(f"{each:.1f}" for each in memory)
     verdict = "every stream in one record" if len(lines) == counts["opened"] - counts["failed"] else "RECORDS DIFFER"
     return (
         f"{name}, {readers} readers, {seconds:g} s: {counts['opened']} streams, {counts['failed']} refused, "
-        f"{len(lines)} records {json.dumps(outcomes)}: {verdict}; memory {before:.1f} -> {after:.1f} MiB; "
+        f"{len(lines)} records {json.dumps(outcomes)}: {verdict}; memory {flat} MiB; "
         f"left: {left['streams']} streams, {left['tasks'] - idle['tasks']} tasks, {threads} threads (the pool's)"
     )
 
