@@ -18,7 +18,7 @@ from streamproof._carry import compiled
 from .subjects import KINDS
 
 #: Set in the environment of the processes that are measured without the compiled counting.
-PURE = "STREAMPROOF_BENCHMARKS_PURE"
+PURE = "BENCHMARKS_PURE"
 
 BLOCK = b"x" * 100
 MESSAGE = {"type": "http.response.body", "body": BLOCK, "more_body": True}

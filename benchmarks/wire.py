@@ -31,7 +31,7 @@ from streamproof import wrap
 from streamproof._carry import compiled
 from streamproof.live import recordings
 
-if os.environ.get("STREAMPROOF_BENCHMARKS_PURE"):
+if os.environ.get("BENCHMARKS_PURE"):
     compiled.counting = None
 BLOCK = b"x" * 512
 EVENT = b"data: " + b"x" * 100 + b"\\n\\n"

@@ -19,7 +19,7 @@ from asgiref.sync import iscoroutinefunction
 from streamproof import Outcome, Trace, wrap
 from streamproof._carry import compiled
 
-UNCOMPILED = "STREAMPROOF_TESTS_UNCOMPILED"  # CI runs one Python without a compiler
+UNCOMPILED = "TESTS_UNCOMPILED"  # CI runs one Python without a compiler
 PIECE = {"type": "http.response.body", "body": b"piece", "more_body": True}
 
 Send = Callable[[Any], Awaitable[None]]
