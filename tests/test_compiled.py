@@ -19,6 +19,8 @@ from asgiref.sync import iscoroutinefunction
 from streamproof import Outcome, Trace, wrap
 from streamproof._carry import compiled
 
+from . import countings
+
 UNCOMPILED = "TESTS_UNCOMPILED"  # CI runs one Python without a compiler
 PIECE = {"type": "http.response.body", "body": b"piece", "more_body": True}
 
@@ -37,13 +39,10 @@ def test_without_it_the_import_is_quiet() -> None:
     assert subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, capture_output=True).stderr == b""
 
 
-@pytest.fixture(params=["compiled", "python"])
+@pytest.fixture(params=countings.BOTH)
 def counting(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test runs with both: what holds for one holds for the other."""
-    if request.param == "python":
-        monkeypatch.setattr(compiled, "counting", None)
-    elif compiled.counting is None:
-        pytest.skip("the compiled counting was not built here: is there a C compiler?")
+    countings.count(request.param, monkeypatch)
 
 
 BOTH = pytest.mark.usefixtures("counting")

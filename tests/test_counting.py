@@ -14,10 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streamproof import Outcome, Trace, wrap
-from streamproof._carry import compiled
 from streamproof.sansio.figures import Figures
 from streamproof.sansio.recorder import Recorder
 from streamproof.sansio.trace import Request
+
+from . import countings
 
 TICK = 1 / 4096  # seconds; sums of these are exact, so figures can be compared for equality
 steps = st.lists(
@@ -51,12 +52,9 @@ def same(told: Trace, drawn: list[tuple[int, int, int]], refused: bool = False) 
     assert found == wanted
 
 
-@pytest.fixture(params=["compiled", "python"])
+@pytest.fixture(params=countings.BOTH)
 def counting(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if request.param == "python":
-        monkeypatch.setattr(compiled, "counting", None)
-    elif compiled.counting is None:
-        pytest.skip("the compiled counting was not built here: is there a C compiler?")
+    countings.count(request.param, monkeypatch)
 
 
 @pytest.mark.usefixtures("counting")

@@ -12,17 +12,16 @@ from typing import Any
 
 import pytest
 
-from streamproof._carry import compiled, pump
+from streamproof._carry import pump
+
+from . import countings
 
 LIMIT = 5.0  # seconds that no step takes
 
 
-@pytest.fixture(params=["compiled", "python"])
+@pytest.fixture(params=countings.BOTH)
 def line(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
-    if request.param == "python":
-        monkeypatch.setattr(compiled, "counting", None)
-    elif compiled.counting is None:
-        pytest.skip("the compiled line was not built here: is there a C compiler?")
+    countings.count(request.param, monkeypatch)
     return pump._line()
 
 

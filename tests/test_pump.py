@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from streamproof._carry import compiled
 from streamproof._carry.pump import Kind, Pump, stuck
+
+from . import countings
 
 LIMIT = 5.0  # seconds that no step takes
 
@@ -22,12 +23,9 @@ def threads() -> set[str]:
     return {thread.name for thread in threading.enumerate() if thread.name.startswith("streamproof-pump")}
 
 
-@pytest.fixture(autouse=True, params=["compiled", "python"])
+@pytest.fixture(autouse=True, params=countings.BOTH)
 def nothing_left(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    if request.param == "python":
-        monkeypatch.setattr(compiled, "counting", None)
-    elif compiled.counting is None:
-        pytest.skip("the compiled line was not built here: is there a C compiler?")
+    countings.count(request.param, monkeypatch)
     yield
     for thread in threading.enumerate():
         if thread.name.startswith("streamproof-pump"):
@@ -194,7 +192,6 @@ def test_it_works_with_threads_that_gevent_has_replaced() -> None:
     program = """
 from gevent import monkey; monkey.patch_all()
 import gevent, time
-from streamproof._carry import compiled
 from streamproof._carry.pump import Pump, Kind
 def blocks():
     time.sleep(0.05)

@@ -1,7 +1,7 @@
 """The compiled counting (``_counting_c/``), where it was built and reads the same clock as the rest; else None.
 
-Knows only whether to use it. It counts what ``bodies.py`` and ``asgi.py`` count in Python, at a fraction of the cost;
-without it nothing else changes.
+Knows only whether to use it. It counts what ``bodies.py`` and ``asgi_record.py`` count in Python, at a fraction of the
+cost; without it nothing else changes.
 """
 
 from __future__ import annotations

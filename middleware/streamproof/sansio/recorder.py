@@ -82,8 +82,9 @@ class Recorder:
     def head(self) -> Response | None:
         """The head as last proposed."""
         head = self._head
-        if head is None or self._head_at is None or isinstance(head, Response):
-            return head  # type: ignore[return-value]
+        if head is None or isinstance(head, Response):
+            return head
+        assert self._head_at is not None
         headers = head() if callable(head) else head
         self._head = head = _response(self._status, headers, self._head_at, None, None)
         return head
@@ -136,9 +137,8 @@ class Recorder:
         figures = self.figures(now)
         self.phase = Phase.DONE
         end = _end(now - self.started_at, outcome, how, by, reason)
-        if self._kept is None:
-            return Trace(
-                self.request, self.head, (), end, self.server, None if self.keeps and not figures.chunks else figures
-            )
-        kept = tuple(sorted(self._kept, key=lambda chunk: chunk.at))  # ASGI sends may overlap
-        return _trace(self.request, self.head, kept, end, self.server, None if len(kept) == figures.chunks else figures)
+        kept = (
+            () if self._kept is None else tuple(sorted(self._kept, key=lambda chunk: chunk.at))
+        )  # ASGI sends may overlap
+        whole = self.keeps and len(kept) == figures.chunks
+        return _trace(self.request, self.head, kept, end, self.server, None if whole else figures)

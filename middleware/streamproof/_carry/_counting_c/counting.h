@@ -10,7 +10,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #ifdef Py_GIL_DISABLED
-#error "Its objects count on the GIL. Without it, the Python in bodies.py and asgi.py does the same work."
+#error "Its objects count on the GIL. Without it, the Python in bodies.py and asgi_record.py does the same work."
 #endif
 #include <structmember.h>
 #include <time.h>

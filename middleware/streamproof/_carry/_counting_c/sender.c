@@ -1,6 +1,6 @@
 /* Sender: the send that a recorded ASGI app is given. Gives a Sending for each plain piece of the body.
  *
- * Knows the message of the ASGI specification, "Response Body - send event". All others go to the Python in asgi.py.
+ * Knows the message of the ASGI specification, "Response Body - send event". All others go to the Python in asgi_record.py.
  */
 
 #include "counting.h"
