@@ -156,11 +156,17 @@ def _kill(pids: set[int]) -> None:
 
 
 def alive(pid: int) -> bool:
-    """Does this process run? One that is dead and not yet reaped does not."""
+    """Does this process run? One that is dead and not yet reaped does not.
+
+    Fields 3 and 20 of proc_pid_stat(5): a killed process of several threads is a zombie from the death of its first
+    one on, but keeps its files and ports until the last one is gone.
+    """
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return False
+    state, threads = fields[0], int(fields[17])
+    return state != "Z" or threads > 1
 
 
 def family_of(pid: int) -> set[int]:

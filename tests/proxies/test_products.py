@@ -52,6 +52,25 @@ def test_nothing_is_left(name: str) -> None:
     assert not site.directory.exists()
 
 
+def test_a_process_lives_until_its_last_thread_is_gone() -> None:
+    """Killed on a busy machine, nghttpx was a zombie whose second thread still held the port."""
+    script = """
+        import ctypes, os, threading, time
+        threading.Thread(target=time.sleep, args=[30]).start()
+        ctypes.CDLL(None).syscall(60 if os.uname().machine == "x86_64" else 93, 0)  # SYS_exit ends one thread
+    """
+    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)]) as process:
+        state = Path(f"/proc/{process.pid}/stat")
+        deadline = time.monotonic() + 10
+        while state.read_text().rpartition(")")[2].split()[0] != "Z":
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert alive(process.pid)
+        process.kill()
+        process.wait(10)
+        assert not alive(process.pid)
+
+
 def test_nothing_is_left_after_a_failure() -> None:
     configuration = CONFIGURATIONS["nginx"]
     need(configuration)
