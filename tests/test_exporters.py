@@ -184,6 +184,32 @@ class TestBackground:
         assert background.flush()
         assert len(stuck.told) == 10 - background.dropped
 
+    def test_traces_are_told_together_in_their_order(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """For as long as nobody asks and the queue has room, the thread sleeps."""
+        monkeypatch.setattr("streamproof.exporters.background.TOGETHER", 600.0)
+        seen, together = Full(), threading.Event()
+        seen.open.set()
+
+        def last(trace: Trace, *, route: str | None = None) -> None:
+            together.set()
+
+        background = Background({"seen": seen, "last": last}, limit=12)
+        for number in range(3):
+            background(trace(target=f"/{number}"))
+        assert not together.wait(0.3)
+        for number in range(3, 5):  # a quarter of the limit waits already; the thread may have one in hand
+            background(trace(target=f"/{number}"))
+        assert together.wait(10) and background.flush()
+        background(trace(target="/5"))
+        assert background.flush(), "whoever asks is not kept waiting"
+        assert [told.request.target for told in seen.told] == [f"/{number}" for number in range(6)]
+
+    def test_without_exporters_there_is_no_thread(self) -> None:
+        before = threading.active_count()
+        background = Background({})
+        background(trace())
+        assert background.flush() and threading.active_count() == before
+
     def test_an_exporter_that_raises_is_logged_once_counted_and_tried_again(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:

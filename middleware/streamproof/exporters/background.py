@@ -2,13 +2,14 @@
 
 What happens to a trace:
 
-1. it is put into a queue of limited length, or dropped and counted when the queue is full;
-2. the thread of this process hands it to each exporter;
+1. it is put into a queue of limited length, or dropped and counted when the queue is full; without exporters, nowhere;
+2. the thread of this process hands it to each exporter, at most :data:`TOGETHER` seconds later and with all others that
+   came meanwhile: to wake a thread for each would take the interpreter's lock from the streams each time;
 3. an exporter that raises is logged once, counted, and tried again with the next trace; that it works again is logged,
    too.
 
 So a dead collector, a full disk or an exporter that never returns costs a response what a queue costs. The thread is
-made by the first trace, so never before a fork.
+made by the first trace, so never before a fork. A process that is killed takes with it what it had not told.
 
 Knows nothing of what the exporters do.
 """
@@ -22,6 +23,7 @@ import os
 import queue
 import sys
 import threading
+import time
 import weakref
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -31,6 +33,11 @@ from ..sansio.trace import Outcome, Trace
 from . import Exporter
 
 log = logging.getLogger("streamproof")
+
+#: Seconds that traces are collected before they are told. A quarter of the queue's limit ends the wait.
+TOGETHER = 0.1
+#: Seconds of telling after which the thread lets the streams go on: a fifth of CPython's switch interval.
+TURN = 0.001
 
 
 class _Told(NamedTuple):
@@ -54,6 +61,7 @@ class Background:
         self._failing: set[str] = set()
         self._process = 0
         self._queue: queue.SimpleQueue[_Told | threading.Event] | None = None
+        self._hurry = threading.Event()
         self._starting = threading.Lock()
         _at_exit(self)
 
@@ -66,12 +74,15 @@ class Background:
 
     def __call__(self, trace: Trace, *, route: Callable[[], str | None] | str | None = None) -> None:
         """Queue ``trace``; a callable ``route`` is asked on the thread."""
-        if self._streams_only and not is_stream(trace):
+        if not self._exporters or (self._streams_only and not is_stream(trace)):
             return
         waiting = self._queue
         if waiting is None or self._process != os.getpid():
             waiting = self._start()
-        if waiting.qsize() >= self._limit:
+        size = waiting.qsize()
+        if size * 4 >= self._limit and not self._hurry.is_set():
+            self._hurry.set()
+        if size >= self._limit:
             self.dropped += 1
             if self.dropped == 1:
                 log.error(
@@ -89,6 +100,7 @@ class Background:
             return True
         done = threading.Event()
         waiting.put(done)
+        self._hurry.set()
         told = done.wait(timeout)
         for name, exporter in self._exporters.items():
             if (flush := getattr(exporter, "flush", None)) is not None:
@@ -98,9 +110,9 @@ class Background:
     def _start(self) -> queue.SimpleQueue[_Told | threading.Event]:
         with self._starting:
             if self._queue is None or self._process != os.getpid():
-                self._queue = queue.SimpleQueue()
+                self._queue, self._hurry = queue.SimpleQueue(), threading.Event()
                 self._process = os.getpid()
-                work = threading.Thread(target=_work, args=(weakref.ref(self), self._queue), daemon=True)
+                work = threading.Thread(target=_work, args=(weakref.ref(self), self._queue, self._hurry), daemon=True)
                 work.name = "streamproof-exporters"
                 work.start()
             return self._queue
@@ -138,17 +150,33 @@ def is_stream(trace: Trace) -> bool:
     return trace.outcome is not Outcome.COMPLETE or trace.figures.chunks > 1
 
 
-def _work(owner: weakref.ref[Background], waiting: queue.SimpleQueue[_Told | threading.Event]) -> None:
+def _work(
+    owner: weakref.ref[Background], waiting: queue.SimpleQueue[_Told | threading.Event], hurry: threading.Event
+) -> None:
     while True:
-        item = waiting.get()
-        if isinstance(item, threading.Event):
-            item.set()
-            continue
-        background = owner()
-        if background is None:
-            return
-        background._hand_over(item)
-        del background, item
+        item: _Told | threading.Event | None = waiting.get()
+        hurry.wait(TOGETHER)
+        hurry.clear()
+        background, turn = owner(), time.monotonic()
+        while item is not None:
+            if isinstance(item, threading.Event):
+                item.set()
+            elif background is None:
+                return
+            else:
+                background._hand_over(item)
+            if time.monotonic() - turn > TURN:
+                time.sleep(0)
+                turn = time.monotonic()
+            item = _at_hand(waiting)
+        del background
+
+
+def _at_hand(waiting: queue.SimpleQueue[_Told | threading.Event]) -> _Told | threading.Event | None:
+    try:
+        return waiting.get_nowait()
+    except queue.Empty:
+        return None
 
 
 def _at_exit(background: Background) -> None:

@@ -21,7 +21,9 @@ METHODS = frozenset(("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "PO
 
 def plain(value: object) -> str:
     """``value`` as one word of ASCII: as it is when harmless, otherwise quoted as JSON does; cut at 200 characters."""
-    text = value if isinstance(value, str) else format(value, ".6g") if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return format(value, ".6g")
+    text = value if isinstance(value, str) else str(value)
     if _PLAIN.fullmatch(text):
         return text
     if len(text) > LONGEST:
