@@ -18,7 +18,8 @@ from werkzeug.middleware.lint import LintMiddleware
 from werkzeug.test import Client
 from werkzeug.wsgi import ClosingIterator
 
-from streamproof import ConfigurationError, Outcome, Trace
+from streamproof import ConfigurationError, Outcome, Trace, wsgi
+from streamproof._carry import telling
 from streamproof.wsgi import StreamMiddleware
 from tests.joining import joining_wsgi
 
@@ -133,6 +134,18 @@ def test_cookies_and_credentials_are_not_recorded_but_their_size_is() -> None:
     assert traces[0].response.headers == (("Set-Cookie", "[redacted]********"),)
     assert traces[0].response.wire_size == len("HTTP/1.1 200 OK\r\nSet-Cookie: session=0123456789\r\n\r\n")
     assert {value for name, value in traces[0].request.headers if name in ("Cookie", "Authorization")} == {"[redacted]"}
+
+
+def test_field_names_that_strangers_choose_fill_no_memory_and_hide_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(telling, "_HARMLESS", set())
+    monkeypatch.setattr(wsgi, "_FIELDS", {})
+    for number in range(2 * telling._MOST_NAMES):
+        server, traces = record(answering([b"a"]), **{f"HTTP_X_{number}": "a", "HTTP_COOKIE": "secret"})
+        server.finish()
+        asked = dict(traces[0].request.headers)
+        assert (asked[f"X-{number}"], asked["Cookie"]) == ("a", "[redacted]")
+    assert len(telling._HARMLESS) == telling._MOST_NAMES
+    assert len(wsgi._FIELDS) == wsgi._MOST_FIELDS
 
 
 def test_a_reader_who_leaves_before_the_first_block() -> None:

@@ -134,7 +134,7 @@ def _start(recording: Recording, start_response: Any, status: str, headers: Any,
             write = start_response(status, headers, exc_info)
         finally:
             exc_info = None  # PEP 3333: avoid a cycle through the traceback
-    if isinstance(status, str) and status[:3].isdigit() and isinstance(headers, list | tuple):
+    if isinstance(status, str) and status[:3].isdigit() and isinstance(headers, (list, tuple)):
         recording.head(int(status[:3]), tuple(headers))
     return None if write is None else partial(_write, recording, write)
 

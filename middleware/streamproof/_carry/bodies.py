@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Iterable, Iterator
 from functools import partial
 from time import perf_counter
+from types import GeneratorType
 from typing import Any, cast
 
 from werkzeug.wsgi import ClosingIterator
@@ -32,6 +33,8 @@ def recorded(result: Any, recording: Recording, file_wrapper: object) -> Any:
     if type(result) is tuple:
         return RecordedTuple(result).begin(recording)
     kind = type(result)
+    if kind is GeneratorType:
+        return RecordedBody(result, recording)
     # gevent's ALREADY_HANDLED cannot be iterated; uWSGI's file wrapper is a function that returns the file itself.
     if not hasattr(kind, "__iter__" if not hasattr(kind, "__getitem__") else "__getitem__") or (
         file_wrapper is not None and not isinstance(file_wrapper, type) and hasattr(kind, "read")

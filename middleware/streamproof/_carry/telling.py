@@ -189,11 +189,24 @@ def redacted(headers: Headers) -> Headers:
     decides when a hop's first buffer is full.
     """
     for name, _ in headers:
-        if name.lower() in SECRET:
+        if name not in _HARMLESS and _is_secret(name):
             return tuple(
-                (name, REDACTED.ljust(len(value), "*") if name.lower() in SECRET else value) for name, value in headers
+                (name, REDACTED.ljust(len(value), "*") if _is_secret(name) else value) for name, value in headers
             )
     return headers
+
+
+#: Names, as they were written, that are none of :data:`SECRET`. Learned, because to ask each of each head anew takes a
+#: tenth of what a response costs; bounded, because strangers choose field names.
+_HARMLESS: set[str] = set()
+_MOST_NAMES = 1024
+
+
+def _is_secret(name: str) -> bool:
+    secret = name.lower() in SECRET
+    if not secret and len(_HARMLESS) < _MOST_NAMES:
+        _HARMLESS.add(name)
+    return secret
 
 
 def stopped(error: BaseException) -> tuple[Outcome, str | None, str | None]:

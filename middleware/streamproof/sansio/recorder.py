@@ -31,6 +31,9 @@ class Phase(Enum):
     DONE = "done"
 
 
+_IDLE, _PROPOSED, _COMMITTED, _DONE = Phase  # to ask an enumeration for a member takes longer than what it is for
+
+
 class Recorder:
     """The recording of one response. ``started_at`` is the driver's clock when the request reached the app, seconds.
 
@@ -66,7 +69,7 @@ class Recorder:
         self.request = request
         self.started_at = started_at
         self.server = server
-        self.phase = Phase.IDLE
+        self.phase = _IDLE
         self.settle: Callable[[], None] | None = None
         self.look: Callable[[], tuple[int, int, float] | None] | None = None
         #: The running sums, for an adapter that counts inline.
@@ -94,8 +97,8 @@ class Recorder:
 
         A later call replaces it, until the first byte committed it.
         """
-        if self.phase in (Phase.IDLE, Phase.PROPOSED) and not self.tally.chunks:
-            self.phase = Phase.PROPOSED
+        if (self.phase is _IDLE or self.phase is _PROPOSED) and not self.tally.chunks:
+            self.phase = _PROPOSED
             self._head, self._status = headers, status
             self._head_at = now - self.started_at
 
@@ -107,8 +110,8 @@ class Recorder:
         at -= start
         if accepted_at is not None:
             accepted_at -= start
-        if size and self.phase is not Phase.DONE:
-            self.phase = Phase.COMMITTED
+        if size and self.phase is not _DONE:
+            self.phase = _COMMITTED
         self.tally.add(at, size, accepted_at)
         if size and self.keeps:
             if self._kept is None:
@@ -132,10 +135,10 @@ class Recorder:
         reason: str | None = None,
     ) -> Trace:
         """The stream is over: its trace. May be called once; raises RuntimeError at the second call."""
-        if self.phase is Phase.DONE:
+        if self.phase is _DONE:
             raise RuntimeError("This recording has ended already. Expected one end per response. Was it closed twice?")
         figures = self.figures(now)
-        self.phase = Phase.DONE
+        self.phase = _DONE
         end = _end(now - self.started_at, outcome, how, by, reason)
         kept = (
             () if self._kept is None else tuple(sorted(self._kept, key=lambda chunk: chunk.at))
