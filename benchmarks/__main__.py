@@ -62,8 +62,9 @@ def main() -> int:
     _say(f"counting: {'Python' if compiled.counting is None else 'compiled'}\n")
     if arguments.throughput:
         for name in wire.SERVERS:
-            bare, wrapped, ratio = wire.throughput(name)
-            _say(f"{name:18} bare {bare:9.1f}/s  wrapped {wrapped:9.1f}/s  {ratio:.3f}")
+            bare, shares = wire.throughput(name)
+            kept = "  ".join(f"{layer} {share:.3f}" for layer, share in shares.items())
+            _say(f"{name:18} bare {bare:7.1f}/s  {kept}")
     elif arguments.soak:
         _say(wire.soak("uvicorn", 1000, arguments.seconds))
         _say(wire.soak("gunicorn gthread", 200, arguments.seconds))

@@ -27,9 +27,12 @@ HOST = "127.0.0.1"
 APP = """
 import asyncio, json, os, threading, gc
 from itertools import repeat
+from werkzeug.wsgi import ClosingIterator
 from streamproof import wrap
+from streamproof._assembly import Assembly
 from streamproof._carry import compiled
 from streamproof.live import recordings
+from streamproof.settings import load
 
 if os.environ.get("BENCHMARKS_PURE"):
     compiled.counting = None
@@ -93,8 +96,21 @@ def quiet(trace):
     pass
 
 
+def idle_wsgi(environ, start_response):
+    return ClosingIterator(plain_wsgi(environ, start_response))
+
+
+async def idle_asgi(scope, receive, send):
+    async def passed(message):
+        await send(message)
+
+    await plain_asgi(scope, receive, passed)
+
+
 listener = told if os.environ.get("TOLD") else quiet
 wsgi, asgi = wrap(plain_wsgi, on_trace=listener), wrap(plain_asgi, on_trace=listener)
+door = Assembly(load(environ={}, folder="/"))
+door_wsgi, door_asgi = door.wrap(plain_wsgi), door.wrap(plain_asgi)
 """
 SERVERS = {
     "gunicorn sync": ("wsgi", ["gunicorn", "--no-control-socket", "-k", "sync", "-b", "{host}:{port}"]),
@@ -140,24 +156,32 @@ def served(name: str, app: str, threads: int = 8, told: Path | None = None) -> I
             process.wait()
 
 
-def throughput(name: str, rounds: int = 7, seconds: int = 2) -> tuple[float, float, float]:
-    """Responses of 100 x 512 B per second, bare and wrapped, in pairs that take turns in going first.
+#: What stands round the app: nothing, a layer that does nothing, recording, and the entrypoint with its log line.
+LAYERS = {"bare": "plain_{}", "no-op": "idle_{}", "recorded": "{}", "entrypoint": "door_{}"}
 
-    The medians of both, and the median of the pairs' ratios: what else the machine does comes and goes in either.
+
+def throughput(name: str, rounds: int = 9, seconds: int = 2) -> tuple[float, dict[str, float]]:
+    """Responses of 100 x 512 B a second, bare, and the share of it that each layer keeps.
+
+    All take turns in each round, in both directions, and the medians of the rounds' shares count: what else the machine
+    does comes and goes in either.
     """
     kind, _ = SERVERS[name]
-    found_rates: dict[str, list[float]] = {"bare": [], "wrapped": []}
-    with served(name, f"plain_{kind}") as (bare, _), served(name, kind) as (wrapped, _):
+    rates: dict[str, list[float]] = {layer: [] for layer in LAYERS}
+    with contextlib.ExitStack() as stack:
+        ports = {layer: stack.enter_context(served(name, app.format(kind)))[0] for layer, app in LAYERS.items()}
         for turn in range(rounds):
-            pair = [("bare", bare), ("wrapped", wrapped)]
-            for which, port in pair if turn % 2 else reversed(pair):
-                command = ["wrk", "-t", "1", "-c", "4", "-d", f"{seconds}s", f"http://{HOST}:{port}/"]
+            for layer in LAYERS if turn % 2 else reversed(LAYERS):
+                command = ["wrk", "-t", "1", "-c", "4", "-d", f"{seconds}s", f"http://{HOST}:{ports[layer]}/"]
                 output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
                 found = re.search(r"Requests/sec:\s+([\d.]+)", output)
                 assert found is not None, output
-                found_rates[which].append(float(found[1]))
-    ratios = [late / early for early, late in zip(*found_rates.values(), strict=True)]
-    return median(found_rates["bare"]), median(found_rates["wrapped"]), median(ratios)
+                rates[layer].append(float(found[1]))
+    bare = rates.pop("bare")
+    shares = {
+        layer: median(late / early for early, late in zip(bare, each, strict=True)) for layer, each in rates.items()
+    }
+    return median(bare), shares
 
 
 async def _reader(port: int, until: float, counts: Counter[str], chance: random.Random) -> None:

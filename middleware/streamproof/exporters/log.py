@@ -35,7 +35,11 @@ class LogExporter:
             return
         entries = line(trace, route)
         text = as_json(entries) if self._form == "json" else as_text(entries)
-        self._logger.log(level, "%s", text, extra={"stream": entries})
+        logger = self._logger
+        # As logger.log() does, which would walk the stack for each line to find this place.
+        logger.handle(
+            logger.makeRecord(logger.name, level, __file__, 0, "%s", (text,), None, "stream", {"stream": entries})
+        )
 
 
 def line(trace: Trace, route: str | None = None) -> dict[str, Any]:
@@ -63,7 +67,7 @@ def line(trace: Trace, route: str | None = None) -> dict[str, Any]:
 
 def as_text(entries: dict[str, Any]) -> str:
     """``entries`` as one line of ``name=value``; no value can hold a line break, a quote or a control character."""
-    return " ".join(f"{name}={plain(value)}" for name, value in entries.items())
+    return " ".join([f"{name}={value if type(value) is int else plain(value)}" for name, value in entries.items()])
 
 
 def as_json(entries: dict[str, Any]) -> str:
