@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import json
 import logging
+import logging.handlers
 import os
+import queue
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+from werkzeug.test import create_environ
 
-from streamproof import Chunk, Outcome, Trace, TraceError, wrap
+from streamproof import Chunk, ConfigurationError, Outcome, Trace, TraceError, wrap
 from streamproof._assembly import Assembly
 from streamproof.cli import main
 from streamproof.exporters.background import Background
 from streamproof.exporters.escape import Few, plain
 from streamproof.exporters.jsonl import JsonLines, read
 from streamproof.exporters.log import LogExporter, line
+from streamproof.exporters.rounds import Rounds
+from streamproof.live import LiveStream
 from streamproof.sansio.trace import End, Request, Response
 from streamproof.settings import load
 
-from .live_support import need
+from .live_support import eventually, need
 
 CHUNKS = (Chunk(0.25, 10, 0.5, b"0123456789"), Chunk(1.0, 5, 1.0, b"01234"), Chunk(3.0, 1, 3.25, b"0"))
 
@@ -336,6 +341,125 @@ def test_labels_stay_few() -> None:
         "/a",
         "(other)",
     ]
+
+
+class TestOpenStreams:
+    def lines(self, caplog: pytest.LogCaptureFixture, *streams: LiveStream, form: Literal["text", "json"]) -> list[str]:
+        caplog.set_level(logging.INFO, "streamproof.stream")
+        LogExporter(form, open_every=5.0, open_streams=streams).look()
+        return [record.getMessage() for record in caplog.records]
+
+    def test_one_that_is_old_enough_gets_a_line(self, caplog: pytest.LogCaptureFixture) -> None:
+        old = LiveStream("GET", "/a b", 200, 61.5, 3, 90, 58.25)
+        young = LiveStream("GET", "/young", 200, 4.9, 3, 90, 1.0)
+        (told,) = self.lines(caplog, old, young, form="text")
+        assert told == 'outcome=open method=GET target="/a b" status=200 chunks=3 bytes=90 age=61.5 silence=58.25'
+        assert caplog.records[0].__dict__["stream"]["silence"] == 58.25
+
+    def test_json_and_no_head_yet(self, caplog: pytest.LogCaptureFixture) -> None:
+        (told,) = self.lines(caplog, LiveStream("G\nET", "/\n", None, 5.0, 0, 0, 5.0), form="json")
+        expected = {"event": "stream", "outcome": "open", "method": "_OTHER", "target": "/\n", "chunks": 0, "bytes": 0}
+        assert json.loads(told) == {**expected, "age": 5.0, "silence": 5.0}
+        assert "\n" not in told
+
+    def test_a_thousand_are_not_a_thousand_lines(self, caplog: pytest.LogCaptureFixture) -> None:
+        told = self.lines(caplog, *[LiveStream("GET", "/", 200, 9.0, 1, 1, 1.0)] * 1000, form="text")
+        assert len(told) == 101
+        assert told[-1] == "outcome=open and_more=900"
+
+    def test_nobody_who_listens_costs_nothing(self) -> None:
+        logger = logging.Logger("quiet", logging.WARNING)
+        logger.addHandler(handler := logging.handlers.MemoryHandler(10))
+        LogExporter(logger=logger, open_every=1.0, open_streams=[LiveStream("GET", "/", 200, 9.0, 1, 1, 1.0)]).look()
+        assert handler.buffer == []
+
+
+class TestRounds:
+    def test_it_looks_while_a_stream_is_open_and_once_more(self) -> None:
+        looks: queue.SimpleQueue[int] = queue.SimpleQueue()
+        answers = iter([True, True, False, False])
+
+        def look() -> bool:
+            looks.put(threading.get_ident())
+            return next(answers)
+
+        rounds = Rounds(look, every=0.01)
+        assert looks.empty()
+        rounds.opened()
+        first = {looks.get(timeout=10) for _ in range(3)}
+        rounds.opened()  # after the last look: only this brings another
+        assert {looks.get(timeout=10)} == first, "the thread is the same"
+        assert threading.get_ident() not in first
+
+    def test_a_stream_that_begins_during_the_last_look_is_not_missed(self) -> None:
+        looks: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+        def look() -> bool:
+            if looks.qsize() == 0:
+                rounds.opened()
+            looks.put(None)
+            return False
+
+        rounds = Rounds(look, every=0.01)
+        rounds.opened()
+        eventually(lambda: looks.qsize() == 2, "a second look")
+
+    def test_its_thread_ends_with_it(self) -> None:
+        before = set(threading.enumerate())
+        looked = threading.Event()
+
+        def look() -> bool:
+            looked.set()
+            return False
+
+        rounds = Rounds(look, every=0.01)
+        rounds.opened()
+        assert looked.wait(10)
+        (thread,) = set(threading.enumerate()) - before
+        del rounds
+        thread.join(10)
+        assert not thread.is_alive()
+
+    def test_a_child_process_looks_with_a_thread_of_its_own(self) -> None:
+        looked = threading.Event()
+
+        def look() -> bool:
+            looked.set()
+            return False
+
+        rounds = Rounds(look, every=0.01)
+        rounds.opened()
+        assert looked.wait(10)
+        if (pid := os.fork()) == 0:
+            looked.clear()
+            rounds.opened()
+            os._exit(0 if looked.wait(10) else 1)
+        assert os.waitpid(pid, 0)[1] == 0
+
+    def test_a_look_that_raises_is_a_fault_of_its_exporter_and_the_stream_goes_on(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def look(exporter: LogExporter) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(LogExporter, "look", look)
+        assembly = Assembly(load({"log_open": 0.01}, folder=tmp_path, environ={}))
+        faults = assembly.teller.background.faults
+
+        def app(environ: Any, start_response: Any) -> Iterator[bytes]:
+            start_response("200 OK", [])
+            yield b"a"
+            eventually(lambda: faults["log"] >= 2, "two faults")
+            yield b"b"
+
+        body = assembly.wrap(app)(create_environ(), lambda *head: None)
+        assert list(body) == [b"a", b"b"]
+        body.close()
+        assert [record.levelname for record in caplog.records if "No space" in str(record.exc_info)] == ["ERROR"]
+
+    def test_lines_of_a_log_that_is_off_are_a_mistake(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigurationError, match=r"log_open is 30 and log is off\. Expected log to be"):
+            Assembly(load({"log": "off", "log_open": "30"}, folder=tmp_path, environ={}))
 
 
 class TestPrometheus:

@@ -169,6 +169,8 @@ def test_the_counts_of_several_workers_add_up_and_survive_a_dead_one(tmp_path: P
         with reader:
             read_until(reader, b"first")
             eventually(lambda: counts(server.get("/metrics"), "open_streams") == {"": 1.0}, "an open stream")
+            for of in ("oldest_open_seconds", "open_silence_seconds"):
+                eventually(lambda of=of: 1.0 < max(counts(server.get("/metrics"), of).values()) < 60, of)  # type: ignore[misc]
             victim = next(
                 int(pid)
                 for pid in re.findall(r"Booting worker with pid: (\d+)", server.log)
@@ -177,7 +179,17 @@ def test_the_counts_of_several_workers_add_up_and_survive_a_dead_one(tmp_path: P
             os.kill(victim, signal.SIGKILL)
             eventually(lambda: server.log.count("Booting worker") == 4, "another worker")
         eventually(lambda: counts(server.get("/metrics"), "open_streams") == {"": 0.0}, "no open stream")
+        assert set(counts(server.get("/metrics"), "oldest_open_seconds").values()) <= {0.0}
         assert sum(counts(server.get("/metrics"), "streams_total").values()) == 12, "its counts stay"
+
+
+def test_a_stream_that_stays_open_gets_a_line_in_the_log_each_time(tmp_path: Path) -> None:
+    with gunicorn(tmp_path, STREAMPROOF_LOG_OPEN="0.2") as server:
+        with server.open("/wait") as reader:
+            read_until(reader, b"first")
+            eventually(lambda: server.log.count("outcome=open method=GET target=/wait") >= 2, "two lines")
+        found = re.search(r"outcome=open .* chunks=1 bytes=\d+ age=([0-9.]+) silence=([0-9.]+)", server.log)
+        assert found is not None and float(found[1]) >= float(found[2]) > 0
 
 
 def _serves(pid: int, reader: object) -> bool:

@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -20,6 +21,7 @@ from ._carry.telling import Recording
 from ._wrap import kind_of, wrap
 from .exporters import Exporter
 from .exporters.background import Background
+from .exporters.rounds import Rounds
 from .exporters.route import route_of
 from .live import AccessField, LiveStreams
 from .sansio.errors import ConfigurationError
@@ -43,6 +45,11 @@ class Teller:
         exporters.update(_exporters(settings, self.live, self.background))
         self.background.use(exporters)
         self._gauges: list[Any] = [exporter for exporter in exporters.values() if hasattr(exporter, "opened")]
+        self._rounds = [
+            Rounds(partial(self._look, name, exporter), every=exporter.look_every)  # type: ignore[attr-defined]
+            for name, exporter in exporters.items()
+            if getattr(exporter, "look_every", 0)
+        ]
         self._holds: list[Any] = [exporter for exporter in exporters.values() if hasattr(exporter, "held")]
 
     def opened(self, recording: Recording) -> None:
@@ -52,6 +59,12 @@ class Teller:
             recording.asked["streamproof"] = AccessField(recording.recorder)
         for gauge in self._gauges:
             gauge.opened()
+        for each in self._rounds:
+            each.opened()
+
+    def _look(self, name: str, exporter: Any) -> bool:
+        self.background.guarded(name, exporter.look)
+        return len(self.live) > 0
 
     def headed(self, recording: Recording) -> None:
         """It has a head: now the framework knows the route, and Flask forgets it before the body."""
@@ -140,7 +153,7 @@ def _exporters(settings: Settings, live: LiveStreams, background: Background) ->
     if settings.log != "off":
         from .exporters.log import LogExporter
 
-        made["log"] = LogExporter(settings.log)
+        made["log"] = LogExporter(settings.log, open_every=settings.log_open, open_streams=live)
     if settings.prometheus or settings.metrics_path:
         prometheus = _extra("prometheus")
         made["prometheus"] = prometheus.Prometheus(
@@ -176,6 +189,11 @@ def check(settings: Settings) -> None:
     for name, module in (("prometheus", "prometheus_client"), ("opentelemetry", "opentelemetry.metrics")):
         if getattr(settings, name) or (name == "prometheus" and settings.metrics_path):
             need_exporter(name, module)
+    if settings.log_open and settings.log == "off":
+        raise ConfigurationError(
+            f"log_open is {settings.log_open:g} and log is off. Expected log to be text or json. Was only one of them "
+            "meant?"
+        )
     for name in settings.on_trace:
         _target.parse(name)
 

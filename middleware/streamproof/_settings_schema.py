@@ -7,6 +7,7 @@ is ``settings.py``.
 from __future__ import annotations
 
 import shlex
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -78,6 +79,16 @@ def _share(raw: Any) -> float:
     except (TypeError, ValueError):
         raise Unreadable from None
     if isinstance(raw, bool) or not 0 <= value <= 1:
+        raise Unreadable
+    return value
+
+
+def _seconds(raw: Any) -> float:
+    try:
+        value = float(raw)
+    except (TypeError, ValueError):
+        raise Unreadable from None
+    if isinstance(raw, bool) or not 0 <= value < threading.TIMEOUT_MAX:
         raise Unreadable
     return value
 
@@ -169,6 +180,13 @@ SCHEMA: tuple[Setting, ...] = (
         "Which responses the exporters are told: those of more than one chunk or an unclean end, or all.",
     ),
     Setting("log", "text", _choice("off", "text", "json"), "off, text or json", "One log line a stream, and its form."),
+    Setting(
+        "log_open",
+        0.0,
+        _seconds,
+        "a number of seconds, 0 for never",
+        "After how long a stream that is still open gets a line in the log, and again each time.",
+    ),
     Setting("access_log", False, _boolean, _BOOL, "Put the figures into the environ, for %({streamproof}e)s."),
     Setting("prometheus", False, _boolean, _BOOL, "Count streams with prometheus_client."),
     Setting("prometheus_dir", None, _text, "a folder", "Where processes share their counts; emptied at boot."),

@@ -104,7 +104,7 @@ class Background:
         told = done.wait(timeout)
         for name, exporter in self._exporters.items():
             if (flush := getattr(exporter, "flush", None)) is not None:
-                self._guarded(name, flush)
+                self.guarded(name, flush)
         return told
 
     def _start(self) -> queue.SimpleQueue[_Told | threading.Event]:
@@ -126,9 +126,10 @@ class Background:
                 self._fault("route")
                 route = None
         for name, exporter in self._exporters.items():
-            self._guarded(name, lambda exporter=exporter: exporter(told.trace, route=route))  # type: ignore[misc]
+            self.guarded(name, lambda exporter=exporter: exporter(told.trace, route=route))  # type: ignore[misc]
 
-    def _guarded(self, name: str, act: Callable[[], object]) -> None:
+    def guarded(self, name: str, act: Callable[[], object]) -> None:
+        """Call ``act`` for the exporter ``name``; that it raises is logged once and counted."""
         try:
             act()
         except Exception:

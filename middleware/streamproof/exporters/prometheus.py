@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import prometheus_client
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
@@ -25,6 +25,8 @@ WAITS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 3
 LIVES = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
 #: Bytes, in steps of four from 256 B to 256 MiB.
 SIZES = tuple(256.0 * 4**step for step in range(11))
+#: Seconds that an age may be behind in multiprocess mode; Prometheus asks every 15 (its example configuration).
+LOOK_EVERY = 1.0
 
 
 class _Metrics(NamedTuple):
@@ -40,8 +42,8 @@ class _Metrics(NamedTuple):
     open: Gauge
     faults: Gauge
     dropped: Gauge
-    oldest: Gauge | None
-    quiet: Gauge | None
+    oldest: Gauge
+    quiet: Gauge
 
 
 @lru_cache
@@ -51,10 +53,9 @@ def _metrics(registry: CollectorRegistry) -> _Metrics:
     def histogram(name: str, text: str, buckets: tuple[float, ...], label: str = "route") -> Histogram:
         return Histogram(f"streamproof_{name}", text, (label,), registry=registry, buckets=buckets)
 
-    def gauge(name: str, text: str, *labels: str) -> Gauge:
-        return Gauge(f"streamproof_{name}", text, labels, registry=registry, multiprocess_mode="livesum")
+    def gauge(name: str, text: str, *labels: str, of_all: Literal["livesum", "livemax"] = "livesum") -> Gauge:
+        return Gauge(f"streamproof_{name}", text, labels, registry=registry, multiprocess_mode=of_all)
 
-    shared = "PROMETHEUS_MULTIPROC_DIR" in os.environ  # there, a gauge cannot be asked for
     return _Metrics(
         Counter(
             "streamproof_streams", "Streams that ended.", ("method", "route", "status", "outcome"), registry=registry
@@ -70,8 +71,8 @@ def _metrics(registry: CollectorRegistry) -> _Metrics:
         gauge("open_streams", "Streams that are open."),
         gauge("exporter_faults", "Times that an exporter raised.", "exporter"),
         gauge("dropped_traces", "Traces that found the exporters' queue full."),
-        None if shared else gauge("oldest_open_seconds", "Age of the oldest open stream."),
-        None if shared else gauge("open_silence_seconds", "The longest silence that lasts."),
+        gauge("oldest_open_seconds", "Age of the oldest open stream.", of_all="livemax"),
+        gauge("open_silence_seconds", "The longest silence that lasts.", of_all="livemax"),
     )
 
 
@@ -81,8 +82,8 @@ class Prometheus:
     Args:
         registry: By default the client's own.
         route_limit: How many route labels at most.
-        open_streams: Yields age and silence (seconds) of each open stream; asked when somebody scrapes, not in
-            multiprocess mode.
+        open_streams: Yields age and silence (seconds) of each open stream; asked when somebody scrapes, in
+            multiprocess mode by :meth:`look`.
         faults, dropped: Say how often each exporter raised, and how many traces were dropped.
     """
 
@@ -98,10 +99,24 @@ class Prometheus:
         self._few = Few(route_limit)
         self._metrics = _metrics(registry)
         self._faults, self._dropped = faults, dropped
-        if open_streams is not None and self._metrics.oldest is not None and self._metrics.quiet is not None:
-            look = open_streams
-            self._metrics.oldest.set_function(lambda: max((age for age, _ in look()), default=0.0))
-            self._metrics.quiet.set_function(lambda: max((silence for _, silence in look()), default=0.0))
+        self._open_streams = open_streams or tuple
+        #: Seconds between two calls of :meth:`look`; 0 where the figures are asked for when somebody scrapes.
+        self.look_every = 0.0
+        if open_streams is not None and "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+            self.look_every = LOOK_EVERY
+        elif open_streams is not None:
+            self._metrics.oldest.set_function(lambda: self._longest()[0])
+            self._metrics.quiet.set_function(lambda: self._longest()[1])
+
+    def look(self) -> None:
+        """Write down how long the open streams of this process have been open, and silent, for who scrapes another."""
+        oldest, quiet = self._longest()
+        self._metrics.oldest.set(oldest)
+        self._metrics.quiet.set(quiet)
+
+    def _longest(self) -> tuple[float, float]:
+        ages, silences = zip((0.0, 0.0), *self._open_streams(), strict=True)
+        return max(ages), max(silences)
 
     def opened(self) -> None:
         """A stream began."""
