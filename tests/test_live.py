@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 from collections.abc import Iterable, Iterator
@@ -11,9 +12,9 @@ from typing import Any
 import pytest
 from werkzeug.test import create_environ
 
-from streamproof import Outcome, Trace
+from streamproof import Outcome, Trace, wrap
 from streamproof._assembly import Assembly
-from streamproof.live import LiveStreams, StreamFilter, end_all, judge_all
+from streamproof.live import LiveStream, LiveStreams, StreamFilter, end_all, judge_all
 from streamproof.settings import load
 
 
@@ -62,6 +63,34 @@ def test_an_open_stream_is_seen_and_an_ended_one_is_not(assembly: Assembly) -> N
     assert live.ages() == [pytest.approx((stream.age, stream.silence), abs=1)]
     served.body.close()
     assert (len(live), list(live)) == (0, [])
+
+
+def test_it_is_a_listener_of_its_own() -> None:
+    """For a page that lists them, without the exporters."""
+    live = LiveStreams()
+    seen: list[LiveStream] = []
+
+    def wsgi(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        start_response("200 OK", [])
+        yield b"12345"
+        seen.extend(live)
+
+    async def asgi(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"12345", "more_body": True})
+        seen.extend(live)
+        await send({"type": "http.response.body", "body": b""})
+
+    async def nothing(message: Any = None) -> Any:
+        return {"type": "http.request"}
+
+    body = wrap(wsgi, on_trace=live)(create_environ("/a"), lambda *head: None)
+    list(body)
+    body.close()
+    scope = {"type": "http", "method": "GET", "path": "/a", "headers": []}
+    asyncio.run(wrap(asgi, on_trace=live)(scope, nothing, nothing))
+    assert [(stream.target, stream.status, stream.chunks, stream.bytes) for stream in seen] == [("/a", 200, 1, 5)] * 2
+    assert len(live) == 0
 
 
 def test_looking_changes_nothing(assembly: Assembly) -> None:

@@ -72,7 +72,7 @@ class Teller:
 
     def ended(self, recording: Recording, trace: Trace) -> None:
         """A stream ended."""
-        self.live.ended(recording.recorder)
+        self.live.ended(recording, trace)
         for gauge in self._gauges:
             gauge.ended()
         if (watch := recording.asked.get(taps.KEY)) is not None and (seconds := watch.longest_hold()) > 0:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from ._carry.telling import Recording, clock
 from .exporters.escape import plain
 from .sansio.recorder import Phase, Recorder
-from .sansio.trace import Outcome
+from .sansio.trace import Outcome, Trace
 
 _serving: ContextVar[Recorder | None] = ContextVar("streamproof", default=None)
 
@@ -38,7 +38,7 @@ class LiveStream(NamedTuple):
 
 
 class LiveStreams:
-    """The open streams of the apps that were wrapped with it. Iterate it, oldest first."""
+    """The open streams of the apps that were wrapped with it (``on_trace=``). Iterate it, oldest first."""
 
     def __init__(self) -> None:
         self._open: dict[int, tuple[Recorder, str, str]] = {}
@@ -56,9 +56,15 @@ class LiveStreams:
         self._open[id(recorder)] = (recorder, recording.method, recording.target)
         _serving.set(recorder)
 
-    def ended(self, recorder: Recorder) -> None:
+    def headed(self, recording: Recording) -> None:
+        """It has a head, which is read when somebody looks."""
+
+    def ended(self, recording: Recording, trace: Trace) -> None:
         """A stream ended."""
-        self._open.pop(id(recorder), None)
+        self._open.pop(id(recording.recorder), None)
+
+    def __call__(self, trace: Trace) -> None:
+        """Take the trace of a stream that was never seen to open: nothing to forget."""
 
     def ages(self) -> list[tuple[float, float]]:
         """Age and silence of each, seconds."""
