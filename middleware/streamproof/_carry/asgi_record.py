@@ -104,17 +104,21 @@ class Watched:
         return message
 
     def sender(self) -> Send:
-        """The ``send`` for the app: pieces of the body are counted in variables of its own, which costs least."""
-        recorder, inner = self._recording.recorder, self._send
+        """The ``send`` for the app."""
+        recorder = self._recording.recorder
         if recorder.keeps:
             return self.other
         tally, start = recorder.tally, recorder.started_at
-        if not isinstance(tally, Tally):
-            counted: Send = compiled.counting.Sender(
-                inner, tally, start, self, None if clock is perf_counter else clock
-            )
-            return counted
-        other, refused = self.other, self.refused
+        if isinstance(tally, Tally):
+            return self._counting(tally, start)
+        counted: Send = compiled.counting.Sender(
+            self._send, tally, start, self, None if clock is perf_counter else clock
+        )
+        return counted
+
+    def _counting(self, tally: Tally, start: float) -> Send:
+        """The same in Python: pieces of the body are counted in variables of its own, which costs least."""
+        recorder, inner, other, refused = self._recording.recorder, self._send, self.other, self.refused
         chunks = size = empty = 0
         last = accepted = waited = longest = limit = quiet = 0.0
         begun = False

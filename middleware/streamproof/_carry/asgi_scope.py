@@ -22,8 +22,8 @@ App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[Any]]
 def texts(headers: Iterable[tuple[Any, Any]]) -> Headers:
     """Fields as text."""
     try:
-        return tuple([(str(name, "latin-1"), str(value, "latin-1")) for name, value in headers])
-    except TypeError:  # text, which the specification forbids and some tests send
+        return tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers])
+    except AttributeError:  # text, which the specification forbids and some tests send
         return tuple([(_text(name), _text(value)) for name, value in headers])
 
 
