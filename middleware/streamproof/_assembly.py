@@ -103,9 +103,11 @@ class Assembly:
             return app
         wsgi = kind_of(app) == "wsgi"
         wrapped = wrap(app, **options(settings), on_trace=self.teller)
+        if not wsgi:  # not round everything: an open stream would keep one more coroutine
+            wrapped.others = _flushed(wrapped.others, self.flush)
         if settings.metrics_path:
             wrapped = (_wsgi_page if wsgi else _asgi_page)(wrapped, settings.metrics_path)
-        return wrapped if wsgi else _flushed(wrapped, self.flush)
+        return wrapped
 
     def flush(self, timeout: float = 2.0) -> None:
         """Wait at most ``timeout`` seconds until the exporters have been told everything."""

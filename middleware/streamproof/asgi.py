@@ -64,6 +64,8 @@ class StreamMiddleware:
             from ._carry.budgets import enforced
 
             self._app, on_trace = enforced(app, flushed, policy, budget, on_violation, on_trace)
+        #: Who is called for scopes of another type than http.
+        self.others = self._app
         self._listeners = Listeners(on_trace)
         self._keep_chunks = keep_chunks
         self._route = None if via is None else Route(via)
@@ -87,7 +89,9 @@ class StreamMiddleware:
         return result
 
     async def _unrecorded(self, http: bool, scope: Scope, receive: Receive, send: Send) -> Any:
-        if not http or self._route is None:
+        if not http:
+            return await self.others(scope, receive, send)
+        if self._route is None:
             return await self._app(scope, receive, send)
         from ._carry.asgi_hops import through
 
