@@ -117,6 +117,7 @@ KNOWN: dict[tuple[str, str], Known] = {
             ("nginx-8k-first-buffer", "huge-close"),
             ("nginx-8k-first-buffer", "huge-length"),
             ("nginx-nginx", "huge-chunked"),
+            ("nginx-nginx-gzip", "huge-chunked"),
             ("apache-nginx", "huge-chunked"),
             ("caddy-nginx", "huge-close"),
         ),
