@@ -24,10 +24,11 @@ from pathlib import Path
 from statistics import median
 
 HOST = "127.0.0.1"
+ROOT = Path(__file__).resolve().parents[1]
 APP = """
 import asyncio, json, os, threading, gc
 from itertools import repeat
-from werkzeug.wsgi import ClosingIterator
+from benchmarks.subjects import closing_iterator, no_op_send
 from streamproof import wrap
 from streamproof._assembly import Assembly
 from streamproof._carry import compiled
@@ -96,17 +97,7 @@ def quiet(trace):
     pass
 
 
-def idle_wsgi(environ, start_response):
-    return ClosingIterator(plain_wsgi(environ, start_response))
-
-
-async def idle_asgi(scope, receive, send):
-    async def passed(message):
-        await send(message)
-
-    await plain_asgi(scope, receive, passed)
-
-
+idle_wsgi, idle_asgi = closing_iterator(plain_wsgi), no_op_send(plain_asgi)
 listener = told if os.environ.get("TOLD") else quiet
 wsgi, asgi = wrap(plain_wsgi, on_trace=listener), wrap(plain_asgi, on_trace=listener)
 door = Assembly(load(environ={}, folder="/"))
@@ -135,7 +126,7 @@ def served(name: str, app: str, threads: int = 8, told: Path | None = None) -> I
         process = subprocess.Popen(
             [sys.executable, "-m", *command, f"bench_app:{app}"],
             cwd=folder,
-            env={**os.environ, "TOLD": str(told or "")},
+            env={**os.environ, "TOLD": str(told or ""), "PYTHONPATH": str(ROOT)},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,

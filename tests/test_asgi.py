@@ -257,31 +257,34 @@ def test_request_messages_pass_receive_as_they_are() -> None:
     assert traces[0].outcome is Outcome.COMPLETE
 
 
+async def cancelled(receive: Any) -> list[Trace]:
+    """What is told of a response whose task is cancelled after its head."""
+    traces: list[Trace] = []
+    reached = asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(START)
+        reached.set()
+        await never()
+
+    async def send(message: Any) -> None: ...
+
+    task = asyncio.ensure_future(StreamMiddleware(app, on_trace=traces.append)(dict(SCOPE), receive, send))
+    await reached.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    return traces
+
+
 @pytest.mark.parametrize("gone", [True, False])
 def test_a_cancelled_task_tells_a_reader_who_left_from_a_shutdown(gone: bool) -> None:
-    traces: list[Trace] = []
     waiting: list[Any] = [{"type": "http.request"}, DISCONNECT] if gone else [{"type": "http.request"}]
 
     async def receive() -> Any:
         return waiting.pop(0) if waiting else await never()
 
-    async def main() -> None:
-        reached = asyncio.Event()
-
-        async def app(scope: Any, receive: Any, send: Any) -> None:
-            await send(START)
-            reached.set()
-            await never()
-
-        async def send(message: Any) -> None: ...
-
-        task = asyncio.ensure_future(StreamMiddleware(app, on_trace=traces.append)(dict(SCOPE), receive, send))
-        await reached.wait()
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
-    asyncio.run(main())
+    traces = asyncio.run(cancelled(receive))
     assert [trace.outcome for trace in traces] == [Outcome.CLIENT_GONE if gone else Outcome.SHUTDOWN]
 
 
@@ -299,20 +302,7 @@ def test_a_cancelled_receive_is_let_finish() -> None:
                 finished.append(True)
 
     async def main() -> None:
-        reached = asyncio.Event()
-
-        async def app(scope: Any, receive: Any, send: Any) -> None:
-            await send(START)
-            reached.set()
-            await never()
-
-        async def send(message: Any) -> None: ...
-
-        task = asyncio.ensure_future(StreamMiddleware(app, on_trace=traces.append)(dict(SCOPE), receive, send))
-        await reached.wait()
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
+        traces.extend(await cancelled(receive))
         assert len(asyncio.all_tasks()) == 1
 
     asyncio.run(main())

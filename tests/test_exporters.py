@@ -10,6 +10,7 @@ import queue
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import pytest
@@ -191,7 +192,17 @@ class TestBackground:
 
     def test_traces_are_told_together_in_their_order(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """For as long as nobody asks and the queue has room, the thread sleeps."""
+        asleep: queue.SimpleQueue[float | None] = queue.SimpleQueue()
+
+        class Event(threading.Event):
+            def wait(self, timeout: float | None = None) -> bool:
+                asleep.put(timeout)
+                return super().wait(timeout)
+
         monkeypatch.setattr("streamproof.exporters.background.TOGETHER", 600.0)
+        monkeypatch.setattr(
+            "streamproof.exporters.background.threading", SimpleNamespace(**{**vars(threading), "Event": Event})
+        )
         seen, together = Full(), threading.Event()
         seen.open.set()
 
@@ -201,7 +212,8 @@ class TestBackground:
         background = Background({"seen": seen, "last": last}, limit=12)
         for number in range(3):
             background(trace(target=f"/{number}"))
-        assert not together.wait(0.3)
+        assert asleep.get(timeout=10) == 600.0
+        assert not together.is_set()
         for number in range(3, 5):  # a quarter of the limit waits already; the thread may have one in hand
             background(trace(target=f"/{number}"))
         assert together.wait(10) and background.flush()
@@ -375,6 +387,19 @@ class TestOpenStreams:
 
 
 class TestRounds:
+    def looking(self) -> tuple[Rounds, threading.Event]:
+        """One that has looked, and what it says that with."""
+        looked = threading.Event()
+
+        def look() -> bool:
+            looked.set()
+            return False
+
+        rounds = Rounds(look, every=0.01)
+        rounds.opened()
+        assert looked.wait(10)
+        return rounds, looked
+
     def test_it_looks_while_a_stream_is_open_and_once_more(self) -> None:
         looks: queue.SimpleQueue[int] = queue.SimpleQueue()
         answers = iter([True, True, False, False])
@@ -406,30 +431,14 @@ class TestRounds:
 
     def test_its_thread_ends_with_it(self) -> None:
         before = set(threading.enumerate())
-        looked = threading.Event()
-
-        def look() -> bool:
-            looked.set()
-            return False
-
-        rounds = Rounds(look, every=0.01)
-        rounds.opened()
-        assert looked.wait(10)
+        rounds, looked = self.looking()
         (thread,) = set(threading.enumerate()) - before
         del rounds
         thread.join(10)
         assert not thread.is_alive()
 
     def test_a_child_process_looks_with_a_thread_of_its_own(self) -> None:
-        looked = threading.Event()
-
-        def look() -> bool:
-            looked.set()
-            return False
-
-        rounds = Rounds(look, every=0.01)
-        rounds.opened()
-        assert looked.wait(10)
+        rounds, looked = self.looking()
         if (pid := os.fork()) == 0:
             looked.clear()
             rounds.opened()

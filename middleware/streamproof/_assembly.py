@@ -46,9 +46,9 @@ class Teller:
         self.background.use(exporters)
         self._gauges: list[Any] = [exporter for exporter in exporters.values() if hasattr(exporter, "opened")]
         self._rounds = [
-            Rounds(partial(self._look, name, exporter), every=exporter.look_every)  # type: ignore[attr-defined]
+            Rounds(partial(self._look, name, exporter), every=every)
             for name, exporter in exporters.items()
-            if getattr(exporter, "look_every", 0)
+            if (every := getattr(exporter, "look_every", 0))
         ]
         self._holds: list[Any] = [exporter for exporter in exporters.values() if hasattr(exporter, "held")]
 

@@ -73,22 +73,25 @@ def _count(low: int) -> Callable[[Any], int]:
     return read
 
 
-def _share(raw: Any) -> float:
+def _number(raw: Any) -> float:
+    if isinstance(raw, bool):
+        raise Unreadable
     try:
-        value = float(raw)
+        return float(raw)
     except (TypeError, ValueError):
         raise Unreadable from None
-    if isinstance(raw, bool) or not 0 <= value <= 1:
+
+
+def _share(raw: Any) -> float:
+    value = _number(raw)
+    if not 0 <= value <= 1:
         raise Unreadable
     return value
 
 
 def _seconds(raw: Any) -> float:
-    try:
-        value = float(raw)
-    except (TypeError, ValueError):
-        raise Unreadable from None
-    if isinstance(raw, bool) or not 0 <= value < threading.TIMEOUT_MAX:
+    value = _number(raw)
+    if not 0 <= value < threading.TIMEOUT_MAX:
         raise Unreadable
     return value
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from ..live_support import eventually
 from .configurations import CONFIGURATIONS
 from .origin import Origin
 from .products import Failed, Launch, Site, alive, family_of, running
@@ -61,10 +62,7 @@ def test_a_process_lives_until_its_last_thread_is_gone() -> None:
     """
     with subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)]) as process:
         state = Path(f"/proc/{process.pid}/stat")
-        deadline = time.monotonic() + 10
-        while state.read_text().rpartition(")")[2].split()[0] != "Z":
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        eventually(lambda: state.read_text().rpartition(")")[2].split()[0] == "Z", "its first thread to end")
         assert alive(process.pid)
         process.kill()
         process.wait(10)

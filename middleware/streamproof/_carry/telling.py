@@ -197,7 +197,7 @@ def redacted(headers: Headers) -> Headers:
 
 
 #: Names, as they were written, that are none of :data:`SECRET`. Learned, because to ask each of each head anew takes a
-#: tenth of what a response costs; bounded, because strangers choose field names.
+#: twentieth of what a response costs; bounded, because strangers choose field names.
 _HARMLESS: set[str] = set()
 _MOST_NAMES = 1024
 

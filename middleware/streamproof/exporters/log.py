@@ -24,7 +24,10 @@ stream_log = logging.getLogger("streamproof.stream")
 
 
 class OpenStream(Protocol):
-    """What a line says of a stream that has not ended: :class:`streamproof.live.LiveStream`, or its like."""
+    """What a line says of a stream that has not ended: :class:`streamproof.live.LiveStream`, or its like.
+
+    ``age`` and ``silence`` in seconds.
+    """
 
     @property
     def method(self) -> str: ...
@@ -131,7 +134,7 @@ def open_line(stream: OpenStream) -> dict[str, Any]:
 
 def as_text(entries: dict[str, Any]) -> str:
     """``entries`` as one line of ``name=value``; no value can hold a line break, a quote or a control character."""
-    return " ".join([f"{name}={value if type(value) is int else plain(value)}" for name, value in entries.items()])
+    return " ".join(f"{name}={plain(value)}" for name, value in entries.items())
 
 
 def as_json(entries: dict[str, Any]) -> str:

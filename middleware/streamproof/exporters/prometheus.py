@@ -76,6 +76,11 @@ def _metrics(registry: CollectorRegistry) -> _Metrics:
     )
 
 
+def _shared() -> bool:
+    """Do processes share their counts (the client's multiprocess mode)? There, a gauge cannot be asked for."""
+    return "PROMETHEUS_MULTIPROC_DIR" in os.environ
+
+
 class Prometheus:
     """Counts into the metrics of one registry; a second one for the same registry counts into the same metrics.
 
@@ -102,7 +107,7 @@ class Prometheus:
         self._open_streams = open_streams or tuple
         #: Seconds between two calls of :meth:`look`; 0 where the figures are asked for when somebody scrapes.
         self.look_every = 0.0
-        if open_streams is not None and "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        if open_streams is not None and _shared():
             self.look_every = LOOK_EVERY
         elif open_streams is not None:
             self._metrics.oldest.set_function(lambda: self._longest()[0])
@@ -158,7 +163,7 @@ def add_gaps(histogram: Any, counts: Iterable[int], total: float) -> None:
 
 def metrics() -> bytes:
     """The page that Prometheus scrapes, of all processes when they share a folder."""
-    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+    if not _shared():
         return prometheus_client.generate_latest(REGISTRY)
     from prometheus_client import multiprocess
 
@@ -169,7 +174,7 @@ def metrics() -> bytes:
 
 def process_died(pid: int) -> None:
     """Forget the gauges of the process ``pid``; call it where the death of a worker is seen."""
-    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+    if _shared():
         from prometheus_client import multiprocess
 
         multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]

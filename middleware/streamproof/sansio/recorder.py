@@ -140,8 +140,7 @@ class Recorder:
         figures = self.figures(now)
         self.phase = _DONE
         end = _end(now - self.started_at, outcome, how, by, reason)
-        kept = (
-            () if self._kept is None else tuple(sorted(self._kept, key=lambda chunk: chunk.at))
-        )  # ASGI sends may overlap
+        # ASGI sends may overlap
+        kept = () if self._kept is None else tuple(sorted(self._kept, key=lambda chunk: chunk.at))
         whole = self.keeps and len(kept) == figures.chunks
         return _trace(self.request, self.head, kept, end, self.server, None if whole else figures)
