@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import glob
 import os
+import re
 import shutil
 import sys
 import tempfile
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 from . import _gunicorn_conf, live
@@ -27,6 +28,10 @@ from .settings import Settings, load
 #: Seconds between two looks whether the worker was told to stop; gunicorn has no hook for SIGTERM.
 LOOK_EVERY = 0.25
 _COUNTS = "PROMETHEUS_MULTIPROC_DIR"
+#: The files of prometheus_client's multiprocess mode: type, gauge mode, process (values.py, MultiProcessValue).
+_COUNT_FILE = re.compile(
+    r"(?:counter|histogram|summary|gauge_(?:live)?(?:all|min|max|sum|mostrecent))_([1-9][0-9]{0,6})\.db", re.ASCII
+)
 _assembly: Assembly | None = None
 _own_counts: tuple[int, str] | None = None  # the process that made the folder, and the folder
 _hooks: dict[str, Any] = {}  # the user's
@@ -159,9 +164,24 @@ def prepare_counts(server: Any) -> None:
 
 
 def _empty(folder: str) -> None:
-    for path in glob.glob(os.path.join(glob.escape(folder), "*.db")):
-        with contextlib.suppress(OSError):
-            os.unlink(path)
+    """Delete the counts that dead processes left in ``folder``. Any other file stays."""
+    for path in Path(folder).iterdir():
+        if (found := _COUNT_FILE.fullmatch(path.name)) and not _is_alive(int(found[1])):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+def _is_alive(pid: int) -> bool:
+    """Does the process ``pid`` count into its file? This one does not before it has imported the client."""
+    if pid == os.getpid():
+        return "prometheus_client" in sys.modules
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # another user's process
+    return True
 
 
 def worker_died(worker: Any) -> None:

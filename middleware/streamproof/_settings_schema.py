@@ -192,7 +192,13 @@ SCHEMA: tuple[Setting, ...] = (
     ),
     Setting("access_log", False, _boolean, _BOOL, "Put the figures into the environ, for %({streamproof}e)s."),
     Setting("prometheus", False, _boolean, _BOOL, "Count streams with prometheus_client."),
-    Setting("prometheus_dir", None, _text, "a folder", "Where processes share their counts; emptied at boot."),
+    Setting(
+        "prometheus_dir",
+        None,
+        _text,
+        "a folder",
+        "Where processes share their counts.",
+    ),
     Setting(
         "metrics_path", None, _text, "a path, as /metrics", "Answer this path with the counts. Nothing by default."
     ),
