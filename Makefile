@@ -16,7 +16,7 @@ help:
 	@echo "make lock    bring requirements.lock up to date (needs uv)"
 	@echo "make clean   remove what the others made"
 
-$(STAMP): requirements.lock pyproject.toml $(wildcard middleware/streamproof/_carry/_counting_c/*)
+$(STAMP): requirements.lock pyproject.toml $(wildcard middleware/streamproof/adapters/_counting_c/*)
 	@echo "Setting up $(VENV): about half a minute, once."
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes --requirement requirements.lock
@@ -51,4 +51,4 @@ lock:
 
 clean:
 	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build middleware/*.egg-info
-	rm -f middleware/streamproof/_carry/*.so
+	rm -f middleware/streamproof/adapters/*.so

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Mapping
 
-from streamproof._carry import compiled
+from streamproof.adapters import compiled
 
 from . import costs, drive, wire
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from types import CodeType, FunctionType
 from typing import Any
 
-from streamproof._carry import compiled
+from streamproof.adapters import compiled
 
 from .subjects import KINDS
 

@@ -48,8 +48,8 @@ def recording(app: Any) -> Any:
 
 def door(app: Any) -> Any:
     """As the gunicorn entrypoint wraps: open streams kept, traces queued; nobody listens."""
-    from streamproof._assembly import Assembly
-    from streamproof.settings import load
+    from streamproof.settings.assembly import Assembly
+    from streamproof.settings.loading import load
 
     return Assembly(load({"log": "off"}, environ={}, folder="/")).wrap(app)
 

@@ -30,8 +30,8 @@ import asyncio, json, os, threading, gc
 from itertools import repeat
 from benchmarks.subjects import closing_iterator, no_op_send
 from streamproof import wrap
-from streamproof._assembly import Assembly
-from streamproof._carry import compiled
+from streamproof.settings.assembly import Assembly
+from streamproof.adapters import compiled
 from streamproof.live import recordings
 from streamproof.settings import load
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .live_support import Booted, boot, eventually, free_port, need, read_until
+from .support.live_support import Booted, boot, eventually, free_port, need, read_until
 
 pytestmark = pytest.mark.servers
 

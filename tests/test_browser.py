@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from streamproof.serving import serve
+from streamproof.serving.server import serve
 
-from .browser_app import CHUNKS
+from .support.browser_app import CHUNKS
 
 pytestmark = [pytest.mark.browser, pytest.mark.servers]
 
@@ -44,7 +44,7 @@ def rendered(url: str, profile: Path) -> str:
 @pytest.mark.parametrize(("via", "reads"), [(None, CHUNKS), ("gae-standard", 1)])
 def test_a_browser_reads_a_stream_in_pieces_or_all_at_once(via: str | None, reads: int, tmp_path: Path) -> None:
     """The negative control is the hop that joins: the same page then counts one read."""
-    with serve("tests.browser_app:app", via=via, options=("--threads", "4")) as server:
+    with serve("tests.support.browser_app:app", via=via, options=("--threads", "4")) as server:
         document = rendered(f"{server.url}/", tmp_path)
     found = re.search(r"(\d+) reads?, (\d+) bytes", document)
     assert found is not None, document

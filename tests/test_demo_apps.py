@@ -34,16 +34,7 @@ from demo_apps.query import BadQueryError
 from demo_apps.text_model import TextGenerationModel, letters, sample
 from demo_apps.zoo import ZOO, Exhibit
 
-from .demo_support import (
-    ROOT,
-    ASGIApplication,
-    Headers,
-    PausedServer,
-    Reader,
-    load,
-    need,
-    replace_pauses,
-)
+from .support.demo_support import ROOT, ASGIApplication, Headers, PausedServer, Reader, load, need, replace_pauses
 
 DATA = [f"Data chunk {number}\n".encode() for number in range(CHUNKS)]
 EXHIBITS = {exhibit.name: exhibit for exhibit in ZOO}

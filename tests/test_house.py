@@ -1,11 +1,13 @@
-"""The house holds: arrows run one way, sansio stands on nothing, and the public names are exactly these."""
+"""The structure: imports run downward without circles, sansio stands on nothing, the public names are these."""
 
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -59,22 +61,23 @@ PURE = {
 #: What the core may import beside the standard library.
 CORE = {"werkzeug", "asgiref"}
 
-#: The files that carry; what only they share is in ``_carry``.
-ADAPTERS = {"wsgi.py", "asgi.py", "relay.py", "probe.py", "taps.py", "_wrap.py", "_carry"}
+#: What stands on what: a file imports from its own floor or from one further down.
+FLOORS = (
+    ("sansio",),
+    ("profiles", "formats", "exporters", "app_kind", "extras", "suggestion"),
+    ("sockets", "frameworks", "analysis"),
+    ("adapters",),
+    ("wsgi", "asgi", "wrapping", "live", "counts"),
+    ("testing",),
+    ("settings", "serving", "report", "load"),
+    ("app", "gunicorn", "pytest_plugin", "cli"),
+)
+LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}
 
-FLOORS = {"sansio": 0, "profiles": 1, "adapters": 2, "exporters": 2, "testing": 3, "doors": 4}
 
-
-def floor(path: Path) -> str:
-    """The room of the house that a file lies in."""
-    top = path.parts[0]
-    if top in ("sansio", "profiles", "exporters", "testing"):
-        return top
-    if path.name in ("_replay.py", "diagnose.py"):
-        return "profiles"  # the pure part with the facts filled in
-    if top in ADAPTERS:
-        return "adapters"
-    return "doors"
+def level(path: Path) -> int:
+    """The floor of a file of the package, 0 the lowest."""
+    return LEVEL[path.parts[0].removesuffix(".py")]
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -92,8 +95,23 @@ def imports(path: Path) -> Iterator[str]:
                 yield from (f"{stem}.{alias.name}" for alias in node.names)
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if floor(path) == "sansio"], ids=str)
-def test_the_deciding_part_imports_only_itself_and_what_is_pure(path: Path) -> None:
+def target(name: str) -> Path | None:
+    """The file of the package that the dotted ``name`` of a module means; None for what is no module of it."""
+    parts = name.split(".")
+    if parts[0] != "streamproof" or len(parts) < 2:
+        return None
+    path = Path(*parts[1:])
+    if (ROOT / path).is_dir():
+        return path / "__init__.py"
+    return path.with_suffix(".py") if (ROOT / path).with_suffix(".py").exists() else None
+
+
+SANSIO = [path for path in FILES if path.parts[0] == "sansio"]
+INSIDE = [path for path in FILES if len(path.parts) > 1 or path.name != "__init__.py"]
+
+
+@pytest.mark.parametrize("path", SANSIO, ids=str)
+def test_sansio_imports_only_itself_and_what_is_pure(path: Path) -> None:
     for name in imports(path):
         if name.startswith("streamproof"):
             assert name.startswith("streamproof.sansio"), f"{path} imports {name}"
@@ -101,24 +119,48 @@ def test_the_deciding_part_imports_only_itself_and_what_is_pure(path: Path) -> N
             assert name.partition(".")[0] in PURE, f"{path} imports {name}"
 
 
-@pytest.mark.parametrize("path", FILES, ids=str)
-def test_arrows_run_one_way(path: Path) -> None:
-    mine = floor(path)
+@pytest.mark.parametrize("path", INSIDE, ids=str)
+def test_imports_run_downward(path: Path) -> None:
     for name in imports(path):
-        parts = name.split(".")
-        if parts[0] != "streamproof" or len(parts) < 2 or path.name == "__init__.py" and len(path.parts) == 1:
-            continue
-        target = Path(*parts[1:])
-        theirs = floor(target if (ROOT / target).is_dir() else target.with_suffix(".py"))
-        assert FLOORS[theirs] <= FLOORS[mine], f"{path} ({mine}) imports {name} ({theirs})"
-        assert (mine, theirs) not in {("adapters", "exporters"), ("exporters", "adapters")}, f"{path} imports {name}"
+        if (imported := target(name)) is not None:
+            assert level(imported) <= level(path), f"{path} imports {name}, which stands further up"
+            apart = {path.parts[0], imported.parts[0]} == {"exporters", "profiles"}
+            assert not apart, f"{path} imports {name}: exporters know no profiles"
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if floor(path) in ("sansio", "profiles")], ids=str)
+def test_no_imports_form_a_circle() -> None:
+    """Imports inside functions and under TYPE_CHECKING count, too."""
+    graph = {path: {found for name in imports(path) if (found := target(name)) is not None} for path in INSIDE}
+    for path, imported in graph.items():
+        imported.discard(path)
+        # "from .x import y" names the package on the way; that is no import of what the package's __init__ holds
+        imported -= {parent / "__init__.py" for parent in path.parents if len(parent.parts)}
+    sorter = TopologicalSorter(graph)
+    try:
+        sorter.prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(map(str, error.args[1])))
+
+
+@pytest.mark.parametrize("path", [path for path in INSIDE if level(path) < 2 and path.parts[0] != "exporters"], ids=str)
 def test_the_core_stands_on_the_standard_library_alone(path: Path) -> None:
     for name in imports(path):
         top = name.partition(".")[0]
         assert top in CORE | {"streamproof"} or top in sys.stdlib_module_names, f"{path} imports {name}"
+
+
+def test_no_module_bears_a_public_name() -> None:
+    """Importing a module of that name would replace the function in the package."""
+    modules = {path.parts[0].removesuffix(".py") for path in INSIDE}
+    assert not modules & set(streamproof.__all__)
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_docstrings_name_files_that_exist(path: Path) -> None:
+    root = ROOT.parents[1]
+    known = {str(found.relative_to(root)) for found in root.glob("*/**/*.py") if ".venv" not in str(found)}
+    for name in re.findall(r"``([\w/]+\.py)``", (ROOT / path).read_text("utf-8")):
+        assert any(found == name or found.endswith("/" + name) for found in known), f"{path} names {name}"
 
 
 def test_the_public_names_are_these() -> None:

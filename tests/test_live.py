@@ -13,9 +13,9 @@ import pytest
 from werkzeug.test import create_environ
 
 from streamproof import Outcome, Trace, wrap
-from streamproof._assembly import Assembly
 from streamproof.live import LiveStream, LiveStreams, StreamFilter, end_all, judge_all
-from streamproof.settings import load
+from streamproof.settings.assembly import Assembly
+from streamproof.settings.loading import load
 
 
 @pytest.fixture

@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ._replay import replay
-    from ._wrap import wrap
+    from .adapters.taps import tap
+    from .analysis.replay import replay
     from .sansio.errors import ConfigurationError, NeedsData, StreamProofError, TraceError
     from .sansio.findings import Budget, Finding, examine
     from .sansio.flush import FlushPolicy
     from .sansio.locate import Leg, Location, locate
     from .sansio.trace import Chunk, Outcome, Trace
-    from .taps import tap
+    from .wrapping import wrap
 
 __version__ = "0.1.0"
 
@@ -54,9 +54,9 @@ _WHERE = {
     "TraceError": "sansio.errors",
     "examine": "sansio.findings",
     "locate": "sansio.locate",
-    "replay": "_replay",
-    "tap": "taps",
-    "wrap": "_wrap",
+    "replay": "analysis.replay",
+    "tap": "adapters.taps",
+    "wrap": "wrapping",
 }
 
 

@@ -18,12 +18,12 @@ from types import FrameType
 from typing import Any
 
 from . import live
-from ._assembly import Assembly
-from ._boot.target import load as _load_app
 from .exporters.background import at_process_end
 from .sansio.errors import ConfigurationError
 from .sansio.trace import Outcome
-from .settings import load
+from .serving.child.target import load as _load_app
+from .settings.assembly import Assembly
+from .settings.loading import load
 
 #: Servers in Python that handle no SIGTERM. In one that waits in C for good, a handler would never run.
 LEAVE_SIGTERM = ("waitress", "cheroot", "wsgiref.simple_server")

@@ -1,8 +1,8 @@
 """The ASGI middleware: records every HTTP response of an app, and puts hops between it and its server when asked to.
 
 Knows the ASGI 3.0 specification, "HTTP & WebSocket ASGI Message Format". Scopes of another type (websocket, lifespan)
-go to the app untouched. The hops are in ``_asgi_hops.py``. Without hops messages are passed on as the objects they
-are, the scope too, and what the app returns is returned. How a stream ended is in ``_carry/asgi_record.py``.
+go to the app untouched. The hops are in ``adapters/asgi/hops.py``. Without hops messages are passed on as the objects
+they are, the scope too, and what the app returns is returned. How a stream ended is in ``adapters/asgi/recording.py``.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ._carry.asgi_record import Watched, begun, recorded
-from ._carry.asgi_scope import App, Receive, Scope, Send, request_of
-from ._carry.telling import Listener, Listeners
-from ._carry.via import Route
+from .adapters.asgi.recording import Watched, begun, recorded
+from .adapters.asgi.scope import App, Receive, Scope, Send, request_of
+from .adapters.recording import Listener, Listeners
+from .adapters.via import Route
 
 if TYPE_CHECKING:
-    from ._carry.budgets import OnViolation
+    from .adapters.budgets import OnViolation
     from .profiles import Profile, Via
     from .sansio.findings import Budget
     from .sansio.flush import FlushPolicy
@@ -60,8 +60,8 @@ class StreamMiddleware:
     ) -> None:
         self._app = app
         if policy is not None or budget is not None:
-            from ._carry.asgi_flush import flushed
-            from ._carry.budgets import enforced
+            from .adapters.asgi.flush import flushed
+            from .adapters.budgets import enforced
 
             self._app, on_trace = enforced(app, flushed, policy, budget, on_violation, on_trace)
         #: Who is called for scopes of another type than http.
@@ -93,7 +93,7 @@ class StreamMiddleware:
             return await self.others(scope, receive, send)
         if self._route is None:
             return await self._app(scope, receive, send)
-        from ._carry.asgi_hops import through
+        from .adapters.asgi.hops import through
 
         recording = begun(scope, self._keep_chunks, self._listeners) if self._listeners else None
         app = self._app if recording is None else partial(recorded, self._app, recording)

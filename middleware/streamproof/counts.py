@@ -5,8 +5,8 @@ Knows where each is counted, and counts nothing itself. With several worker proc
 
 from __future__ import annotations
 
-from ._carry.budgets import violations
-from ._carry.pump import stuck
-from .taps import holds
+from .adapters.budgets import violations
+from .adapters.holds import holds
+from .adapters.wsgi.pump import stuck
 
 __all__ = ["holds", "stuck", "violations"]

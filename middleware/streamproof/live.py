@@ -11,7 +11,7 @@ import logging
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
-from ._carry.telling import Recording, clock
+from .adapters.recording import Recording, clock
 from .exporters.escape import plain
 from .sansio.recorder import Phase, Recorder
 from .sansio.trace import Outcome, Trace

@@ -1,34 +1,31 @@
 """The WSGI middleware: records every response of an app, and puts hops between it and its server when asked to.
 
-Knows PEP 3333. The bodies it hands on are in ``_bodies.py``, the hops in ``_wsgi_hops.py``.
+Knows PEP 3333. The bodies it hands on are in ``adapters/wsgi/bodies.py``, the hops in ``adapters/wsgi/hops.py``.
 Without hops the bytes, their framing, ``sendfile``, Content-Length and the moment of each block stay what they were.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import lru_cache, partial
-from itertools import compress, repeat
+from functools import partial
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
-from ._carry import compiled
-from ._carry.bodies import recorded
-from ._carry.telling import UNREAD, Listener, Listeners, Recording, clock, stopped
-from ._carry.via import Route
+from .adapters import compiled
+from .adapters.recording import UNREAD, Listener, Listeners, Recording, clock, stopped
+from .adapters.via import Route
+from .adapters.wsgi.bodies import recorded
+from .adapters.wsgi.environ import request_of, server_of, target_of, version_and_fields
 from .sansio.http import Headers
 from .sansio.recorder import Recorder
-from .sansio.trace import Outcome, Request
+from .sansio.trace import Outcome
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-    from ._carry.budgets import OnViolation
+    from .adapters.budgets import OnViolation
     from .profiles import Profile, Via
     from .sansio.findings import Budget
     from .sansio.flush import FlushPolicy
-
-_VERSIONS = {"HTTP/1.0": "1.0", "HTTP/1.1": "1.1", "HTTP/2": "2", "HTTP/2.0": "2", "HTTP/3": "3", "HTTP/3.0": "3"}
 
 
 class StreamMiddleware:
@@ -68,8 +65,8 @@ class StreamMiddleware:
     ) -> None:
         self._app = app
         if policy is not None or budget is not None:
-            from ._carry.budgets import enforced
-            from ._carry.wsgi_flush import flushed
+            from .adapters.budgets import enforced
+            from .adapters.wsgi.flush import flushed
 
             self._app, on_trace = enforced(app, flushed, policy, budget, on_violation, on_trace)
         self._listeners = Listeners(on_trace)
@@ -81,12 +78,12 @@ class StreamMiddleware:
             if not self._listeners:
                 return self._app(environ, start_response)
             return self._recorded(self._recording(environ), environ, start_response)
-        from ._carry.wsgi_hops import through
+        from .adapters.wsgi.hops import through
 
         recording = self._recording(environ) if self._listeners else None
         app = self._app if recording is None else partial(self._recorded, recording)
         server = server_of(environ.get("SERVER_SOFTWARE"))
-        return through(self._route, app, environ, start_response, _request(environ), server, recording)
+        return through(self._route, app, environ, start_response, request_of(environ), server, recording)
 
     def _recording(self, environ: WSGIEnvironment) -> Recording:
         server = server_of(environ.get("SERVER_SOFTWARE"))
@@ -114,7 +111,7 @@ class _Recording(Recording):
     __slots__ = ("_target",)
 
     def __init__(self, recorder: Recorder, method: str, asked: Any, listeners: Listeners) -> None:
-        self._target = _target(asked)  # at once: apps and middlewares write to their environ
+        self._target = target_of(asked)  # at once: apps and middlewares write to their environ
         super().__init__(recorder, method, asked, listeners)
 
     @property
@@ -122,7 +119,7 @@ class _Recording(Recording):
         return self._target
 
     def _version_and_fields(self) -> tuple[str, Headers]:
-        return _version_and_fields(self._asked)
+        return version_and_fields(self._asked)
 
 
 def _start(recording: Recording, start_response: Any, status: str, headers: Any, exc_info: Any = None) -> Any:
@@ -150,51 +147,3 @@ def _write(recording: Recording, write: Callable[[bytes], object], data: bytes) 
         raise
     recorder.chunk(produced, len(data), clock(), kept)
     return result
-
-
-@lru_cache(16)
-def server_of(software: str | None) -> str | None:
-    """The server's name as profiles know it, from SERVER_SOFTWARE (``gunicorn/27.0.1``); None when it says nothing."""
-    name = (software or "").partition("/")[0].partition(" ")[0].lower()
-    return {"wsgiserver": "wsgiref"}.get(name, name) or None
-
-
-def _target(environ: WSGIEnvironment) -> str:
-    """The request target as it came, else put together again."""
-    for key in ("REQUEST_URI", "RAW_URI"):
-        if isinstance(raw := environ.get(key), str):
-            return raw
-    path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-    query = environ.get("QUERY_STRING", "")
-    return (quote(path.encode("latin-1", "replace"), "/:;=@!$&'()*+,~") or "/") + (f"?{query}" if query else "")
-
-
-#: The field that each key of an environ stands for, "" for none. Learned, because to ask each key of each request anew
-#: takes a tenth of what a response costs; bounded, because strangers choose field names.
-_FIELDS: dict[str, str] = {}
-_MOST_FIELDS = 1024
-
-
-def _fields(environ: WSGIEnvironment) -> Headers:
-    known, found = _FIELDS.get, []
-    for key in compress(environ, map(known, environ, repeat("?"))):
-        name, value = known(key) or _field(key), environ[key]
-        if name and type(value) is str and (value or key[:8] != "CONTENT_"):
-            found.append((name, value))
-    return tuple(found)
-
-
-def _field(key: str) -> str:
-    name = key[5:] if key[:5] == "HTTP_" and key != "HTTP_VERSION" else ""
-    name = (key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else name).replace("_", "-").title()
-    if len(_FIELDS) < _MOST_FIELDS:
-        _FIELDS[key] = name
-    return name
-
-
-def _version_and_fields(environ: WSGIEnvironment) -> tuple[str, Headers]:
-    return _VERSIONS.get(environ.get("SERVER_PROTOCOL", ""), "1.1"), _fields(environ)
-
-
-def _request(environ: WSGIEnvironment) -> Request:
-    return Request(environ.get("REQUEST_METHOD", "GET"), _target(environ), *_version_and_fields(environ))

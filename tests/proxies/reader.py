@@ -19,9 +19,9 @@ import h2.events
 import h2.exceptions
 import h2.settings
 
-from streamproof._carry.http1 import Conversation
 from streamproof.sansio.http import content_length, header
 from streamproof.sansio.trace import Chunk, End, Outcome, Request, Response, Trace
+from streamproof.sockets.http1 import Conversation
 
 RECV_SIZE = 1 << 18  # bytes; more than a kernel hands out at once on loopback
 PATIENCE = 10.0  # seconds without a byte after which the reader leaves

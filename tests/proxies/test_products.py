@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from ..live_support import eventually
+from ..support.live_support import eventually
 from .configurations import CONFIGURATIONS
 from .origin import Origin
 from .products import Failed, Launch, Site, alive, family_of, running

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from .. import __version__
-from .._carry import compiled
+from ..adapters import compiled
 from ..sansio.errors import StreamProofError
 from . import check, probe, profiles, proxy, replay, settings
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..diagnose import diagnose
+from ..analysis.diagnosis import diagnose
 from ..profiles import Profile
 from ..sansio.errors import ConfigurationError
 from ..sansio.http import Framing, Headers

@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from .._extras import need
+from ..extras import need
 from ..sansio.trace import Chunk, Response, Trace
 from ._arguments import Address, request
 
@@ -21,8 +21,8 @@ def read(place: Address, arguments: argparse.Namespace, live: Live | None) -> tu
     Raises ProbeError when there is no server or no HTTP, ConfigurationError for a request that cannot be sent.
     """
     need("h11", "Reading from a socket")
-    from ..probe import ReaderTimeout
-    from ..probe import read as read_raw
+    from ..sockets.probe import ReaderTimeout
+    from ..sockets.probe import read as read_raw
 
     asked, body = request(arguments, place.target)
     on_head: Callable[[Response], None] | None = None if live is None else live.head

@@ -11,8 +11,8 @@ import sys
 import textwrap
 from typing import TYPE_CHECKING, TextIO
 
-from .._extras import need
-from ..diagnose import Diagnosis
+from ..analysis.diagnosis import Diagnosis
+from ..extras import need
 from ..sansio.delivery import bursts
 from ..sansio.trace import Outcome
 from ..sansio.verdict import Verdict

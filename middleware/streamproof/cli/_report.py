@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..diagnose import Diagnosis, diagnose
+from ..analysis.diagnosis import Diagnosis, diagnose
 from ..sansio.errors import NeedsData
 from ..sansio.trace import Trace
 

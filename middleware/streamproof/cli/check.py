@@ -15,7 +15,7 @@ from ._arguments import Address, add_limits, add_output, add_request, address, i
 
 if TYPE_CHECKING:
     from ..sansio.trace import Trace
-    from ..serving import Server
+    from ..serving.server import Server
     from ._render import Page
 
 NOTICE = 5.0  # seconds for the app to notice that its reader left; gunicorn's own grace for ASGI apps is 3
@@ -68,7 +68,7 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do it; return the exit status."""
-    from .._extras import need
+    from ..extras import need
     from ..profiles import resolve
 
     for via in arguments.via:
@@ -85,10 +85,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check_url(arguments: argparse.Namespace, page: Page | None) -> int:
-    from ..diagnose import diagnose
+    from ..analysis.diagnosis import diagnose
+    from ..analysis.production import as_produced, judgeable
     from ._explain import notes
     from ._live import Live
-    from ._production import as_produced, judgeable
     from ._reading import read
     from ._report import Report
 
@@ -104,12 +104,12 @@ def _check_url(arguments: argparse.Namespace, page: Page | None) -> int:
 
 
 def _check_app(arguments: argparse.Namespace, page: Page | None) -> int:
-    from ..diagnose import diagnose
+    from ..analysis.diagnosis import diagnose
+    from ..analysis.production import judgeable, on_the_apps_clock, production_of, with_wire_head
     from ..sansio.trace import Outcome
-    from ..serving import serve
+    from ..serving.server import serve
     from ._explain import left, notes
     from ._live import Live
-    from ._production import judgeable, on_the_apps_clock, production_of, with_wire_head
     from ._reading import read
     from ._report import Note, Report
 
@@ -152,7 +152,7 @@ def _check_app(arguments: argparse.Namespace, page: Page | None) -> int:
 
 def _recording(server: Server, timeout: float) -> tuple[Trace | None, bool]:
     """What the app did, and whether it had ended by itself; else it is asked to by stopping the server."""
-    from ..serving import ServingError
+    from ..serving.server import ServingError
 
     for wait, noticed in ((timeout, True), (0.0, False)):
         try:

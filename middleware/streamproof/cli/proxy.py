@@ -13,14 +13,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from .._extras import need
+from ..extras import need
 from ..profiles import Via, resolve
 from ..sansio.errors import ConfigurationError
 from ._arguments import address
 from ._live import preview
 
 if TYPE_CHECKING:
-    from ..relay import Exchange
+    from ..sockets.relay import Exchange
 
 REFRESH = 0.1  # seconds between two drawings; an eye takes less than that for motion
 MOST_SHOWN = 12  # responses on the screen at once
@@ -58,7 +58,7 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Do it; return the exit status."""
     need("h11", "The proxy", "proxy")
-    from ..relay import needs_tls, relaying
+    from ..sockets.relay import needs_tls, relaying
 
     upstream = _upstream(arguments.upstream)
     vias = [resolve(text) for text in arguments.via]

@@ -36,7 +36,7 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do it; return the exit status."""
-    from ..diagnose import diagnose
+    from ..analysis.diagnosis import diagnose
     from ..profiles import resolve
     from ._report import Report
 

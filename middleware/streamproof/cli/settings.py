@@ -21,7 +21,7 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do it; return the exit status."""
-    from ..settings import load
+    from ..settings.loading import load
 
     settings = load()
     if arguments.json:

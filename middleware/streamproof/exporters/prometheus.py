@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 import prometheus_client
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 
-from ..sansio.figures import GAP_BOUNDS
+from ..sansio.stats import GAP_BOUNDS
 from ..sansio.trace import Trace
 from .escape import Few, method
 

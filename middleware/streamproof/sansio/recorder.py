@@ -15,8 +15,8 @@ from collections.abc import Callable
 from enum import Enum
 
 from .draft import drafted
-from .figures import Figures, Sums, Tally, read
 from .http import Headers
+from .stats import Figures, Sums, Tally, read
 from .trace import Chunk, End, How, Outcome, Request, Response, Trace
 
 _response, _end, _trace = drafted(Response), drafted(End), drafted(Trace)

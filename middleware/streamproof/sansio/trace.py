@@ -1,7 +1,7 @@
 """What happened to one response: :class:`Trace`, its parts, and JSON (format 1) in and out.
 
 Knows the shape of a recording and checks it on the way in. Does not know who recorded it, nor what it means:
-the figures are in ``figures.py``, the faults in ``findings.py``. Times are seconds from the moment the request
+the figures are in ``stats.py``, the faults in ``findings.py``. Times are seconds from the moment the request
 reached the app, monotonic.
 """
 
@@ -17,8 +17,8 @@ from functools import cached_property
 from typing import Any, Literal, NamedTuple, cast
 
 from .errors import TraceError
-from .figures import Figures, measure
 from .http import Framing, Headers, head_size
+from .stats import Figures, Tally, read
 
 FORMAT = 1
 
@@ -107,7 +107,7 @@ class Trace:
     @cached_property
     def figures(self) -> Figures:
         """The numbers derived from the recording."""
-        return self.recorded or measure(self.chunks, head_at=self.head_at, end_at=self.end.at)
+        return self.recorded or _measured(self)
 
     @property
     def head_at(self) -> float | None:
@@ -197,6 +197,13 @@ class Trace:
                 "Is it another kind of file?"
             ) from None
         return cls.from_dict(data)
+
+
+def _measured(trace: Trace) -> Figures:
+    tally = Tally()
+    for chunk in trace.chunks:
+        tally.add(chunk.at, chunk.size, chunk.accepted_at)
+    return read(tally, head_at=trace.head_at, end_at=trace.end.at)
 
 
 def _present(**members: object) -> dict[str, object]:

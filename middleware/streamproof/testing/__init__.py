@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .buffering import joined
     from .clients import streaming
     from .clocks import ClockError, SteppedClock, VirtualClock, VirtualLoop, stepped
     from .contract import Broken, ContractBroken, ContractReport, check_stream_contract, examine_contract
-    from .joining import joined
-    from .likes import LIKES, Like
     from .lockstep import Held, NotStopped, assert_stops, assert_stops_async, assert_streams, assert_streams_async
     from .recorded import RecordedTrace, Within, recording, trace_of
-    from .tapping import tap
+    from .recorded_taps import tap
+    from .server_behavior import LIKES, Like
     from .transports import Transport, async_client, client
 
 _WHERE = {
@@ -25,8 +25,8 @@ _WHERE = {
     "ContractBroken": "contract",
     "ContractReport": "contract",
     "Held": "lockstep",
-    "LIKES": "likes",
-    "Like": "likes",
+    "LIKES": "server_behavior",
+    "Like": "server_behavior",
     "NotStopped": "lockstep",
     "RecordedTrace": "recorded",
     "SteppedClock": "clocks",
@@ -42,11 +42,11 @@ _WHERE = {
     "check_stream_contract": "contract",
     "client": "transports",
     "examine_contract": "contract",
-    "joined": "joining",
+    "joined": "buffering",
     "recording": "recorded",
     "stepped": "clocks",
     "streaming": "clients",
-    "tap": "tapping",
+    "tap": "recorded_taps",
     "trace_of": "recorded",
 }
 

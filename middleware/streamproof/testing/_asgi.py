@@ -13,12 +13,12 @@ from typing import Any
 from ..sansio.machine import Cut, End, Head
 from ..sansio.trace import Outcome, Request
 from . import _loops
-from ._ends import AppFault, BrokenResponse, OpenForEver
-from ._feeding import Feed, RequestBody
 from ._line import Line
 from ._requests import PATHSEND, TRAILERS, header_pairs, scope_of
-from .ledger import Watch, current
-from .likes import Like
+from .errors import AppFault, BrokenResponse, OpenForEver
+from .event_log import Watch, current
+from .request_body import Feed, RequestBody
+from .server_behavior import Like
 
 #: Turns of the loop that an app gets to notice that its reader left; unwinding a task group takes about ten.
 TURNS = 100

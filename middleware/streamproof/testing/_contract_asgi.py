@@ -10,7 +10,7 @@ from ..sansio.trace import Request
 from . import _contract_wsgi as wsgi
 from ._asgi import ASGIExchange
 from ._own_loop import OwnLoop
-from .likes import like_of
+from .server_behavior import like_of
 
 Faults = Iterator[str]
 Situation = tuple[str, Callable[[], Faults]]

@@ -7,7 +7,7 @@ from typing import Any
 
 from . import _contract_wsgi as wsgi
 from ._contract_asgi import ENDS_WITHIN, MOST, Make, Situation, ask, end, read, run
-from ._ends import BrokenResponse
+from .errors import BrokenResponse
 
 
 def of_bridge(make: Make) -> Iterator[Situation]:

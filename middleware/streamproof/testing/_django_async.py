@@ -16,9 +16,9 @@ from typing import Any
 
 from ..sansio.trace import Request
 from ._asgi import ASGIExchange
-from .clients import put_head
-from .ledger import Watch, current
-from .likes import Like
+from ._responses import put_head
+from .event_log import Watch, current
+from .server_behavior import Like
 
 #: Turns of the loop until generators that nobody holds any more are closed: two for each that Django wraps round one.
 TURNS = 10

@@ -18,8 +18,8 @@ from ..sansio.recorder import Recorder
 from ..sansio.trace import Chunk, Outcome, Request, Response, Trace
 from ..sansio.trace import End as TraceEnd
 from . import recorded
-from .ledger import APP, READER, Ledger
-from .likes import Like
+from .event_log import APP, READER, Ledger
+from .server_behavior import Like
 
 Arrival = Head | bytes | End | Cut
 

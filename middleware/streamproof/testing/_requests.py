@@ -12,8 +12,8 @@ from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from ..sansio.http import Headers
 from ..sansio.trace import Request
-from ._feeding import input_of
-from .likes import Like
+from .request_body import input_of
+from .server_behavior import Like
 
 #: Extensions of the ASGI specification, by which an app knows that it may send these events.
 PATHSEND, TRAILERS = "http.response.pathsend", "http.response.trailers"

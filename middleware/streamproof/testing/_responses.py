@@ -14,8 +14,8 @@ from typing import Any, NoReturn
 
 from ..sansio.machine import Head
 from ._asgi import ASGIExchange
-from ._ends import BrokenResponse, OpenForEver
 from ._own_loop import OwnLoop
+from .errors import BrokenResponse, OpenForEver
 from .recorded import RecordedTrace, trace_of
 
 
@@ -165,3 +165,12 @@ class AsyncBody:
             await self._exchange.close()
         else:
             self._exchange.close()
+
+
+def put_head(response: Any, head: Head) -> None:
+    """Give Django's ``response`` the head that reached the reader."""
+    response.status_code = head.status
+    for name in {name for name, _ in response.items()} - {name for name, _ in head.headers}:
+        del response[name]
+    for name, value in head.headers:
+        response[name] = value

@@ -12,11 +12,11 @@ from typing import Any
 from ..sansio.machine import Cut, End, Head
 from ..sansio.trace import Outcome, Request
 from . import clocks
-from ._ends import AppFault, BrokenResponse
 from ._line import Line
 from ._requests import environ_of
-from .ledger import Watch, current
-from .likes import Like
+from .errors import AppFault, BrokenResponse
+from .event_log import Watch, current
+from .server_behavior import Like
 
 #: Chunks after which a server that runs on for a reader who left is stopped.
 RUN_ON = 1000

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ..sansio.http import reason
-from ..sansio.machine import Head
 from ..sansio.trace import Request
 from . import _defaults
+from ._responses import put_head
 from ._wsgi import WSGIExchange
-from .likes import Like, like_of
 from .recorded import RecordedTrace, trace_of
+from .server_behavior import Like, like_of
 
 if TYPE_CHECKING:
     from .transports import Transport
@@ -133,15 +133,6 @@ class _DjangoBody:
     def close(self) -> None:
         if not self._response.closed:
             self._close()
-
-
-def put_head(response: Any, head: Head) -> None:
-    """Give Django's ``response`` the head that reached the reader."""
-    response.status_code = head.status
-    for name in {name for name, _ in response.items()} - {name for name, _ in head.headers}:
-        del response[name]
-    for name, value in head.headers:
-        response[name] = value
 
 
 def _django(client: Any, like: str | Like | None, via: str | None) -> Any:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from .kinds import Kind, kind_of
+from ..app_kind import Kind, kind_of
 
 #: A situation's name and what is wrong in it.
 Faults = Iterator[str]

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .ledger import APP, READER, Entry, Ledger
-from .picture import draw
+from .event_log import APP, READER, Entry, Ledger
+from .failure_report import draw
 from .recorded import exchange_of
 
 #: Seconds on the loop's clock, real or virtual, that an app gets to stop where threads are at work.

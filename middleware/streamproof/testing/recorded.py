@@ -1,6 +1,6 @@
 """The trace of a response under test: budgets, hops it must survive, and where to find it on a response.
 
-Knows what a test asks of a recording. The recording itself is ``sansio``'s; the drawing is ``picture.py``'s.
+Knows what a test asks of a recording. The recording itself is ``sansio``'s; the drawing is ``failure_report.py``'s.
 """
 
 from __future__ import annotations
@@ -77,8 +77,8 @@ class RecordedTrace(Trace):
         The recording is replayed: the app does not run again. Raises ConfigurationError for a via that is none.
         """
         __tracebackhide__ = True
-        from ..diagnose import diagnose
-        from .picture import not_survived
+        from ..analysis.diagnosis import diagnose
+        from .failure_report import not_survived
 
         for via in vias:
             seen = diagnose(self, via)

@@ -55,7 +55,7 @@ def _patched(loaded_only: bool) -> Iterator[None]:
 
 
 def _hop(app: Any, via: str) -> Any:
-    from .._wrap import wrap
+    from ..wrapping import wrap
 
     return wrap(app, via=via)
 

@@ -11,18 +11,18 @@ from __future__ import annotations
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from ..app_kind import kind_of, single_callable
 from ..sansio.machine import Head
 from ..sansio.trace import Request
 from . import _defaults
 from ._asgi import ASGIExchange
-from ._ends import BrokenResponse
-from ._feeding import RequestBody
 from ._lifespan import Lifespan
 from ._own_loop import OwnLoop
 from ._responses import AsyncBody, OwnLoopBody, SyncBody, in_words_of, library_of, response_of
 from ._wsgi import WSGIExchange
-from .kinds import kind_of, single
-from .likes import Like, like_of
+from .errors import BrokenResponse
+from .request_body import RequestBody
+from .server_behavior import Like, like_of
 
 if TYPE_CHECKING:
     import httpx
@@ -75,7 +75,7 @@ class Transport(_Carrier):
         trailers: bool = False,
     ) -> None:
         self.kind = kind_of(app)
-        self.app = single(app)
+        self.app = single_callable(app)
         self.like = like_of(like, self.kind)
         self.via = via = _defaults.hops(via)
         self._window = self.like.window if window == "server" else window

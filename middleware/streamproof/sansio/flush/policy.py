@@ -75,7 +75,7 @@ class FlushPolicy:
             from its next ``send``, ``cancel`` it, or ``ignore``.
     Inside:
         yields: An ASGI app that never waits is made to give way after each chunk.
-        on_hold: What happens when a layer takes ``hold_limit`` chunks and lets none out (:func:`streamproof.taps.tap`
+        on_hold: What happens when a layer takes ``hold_limit`` chunks and lets none out (:func:`streamproof.tap`
             inside it): ``log``, ``count``, ``raise``, or a callable that is given the finding.
 
     Raises:

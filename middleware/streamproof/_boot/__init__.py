@@ -1,1 +1,0 @@
-"""What ``serving.py`` needs to boot a real server in a process of its own and hear of its streams."""

@@ -1,1 +1,0 @@
-"""What the two middlewares, the relay and the probe share: they carry, ``sansio`` decides."""

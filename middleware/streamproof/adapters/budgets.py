@@ -1,0 +1,111 @@
+"""What happens when a stream overran its budget: log, metric, raise, or whatever a callable does.
+
+Knows a finished recording and what the taps inside the app saw. Does not judge: ``sansio/findings.py`` does. A listener
+of the recordings like any other, but for ``raise``, which reaches the server (and a test) as :class:`BudgetExceeded`.
+Both middlewares put it, and the policy, in its place by :func:`enforced`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal
+
+from ..sansio.errors import ConfigurationError
+from ..sansio.findings import Budget, Finding, examine
+from ..sansio.flush import FlushPolicy
+from ..sansio.trace import Trace
+from . import holds
+from .policy import Flushing
+from .recording import BudgetExceeded, Listener, Recording, log
+
+Action = Literal["log", "metric", "raise"] | Callable[[Finding, Trace], object]
+OnViolation = Action | Sequence[Action]
+
+#: How often each code was found since the process began (``on_violation="metric"``).
+violations: Counter[str] = Counter()
+
+#: Changes nothing, but looks on: what ``max_hold`` needs where nobody asked for a policy.
+_ONLOOKER = FlushPolicy(
+    accel_buffering=False,
+    no_transform=False,
+    incremental=False,
+    yields=False,
+    on_disconnect="ignore",
+    on_hold="count",
+)
+
+
+class BudgetWatch:
+    """Examines each trace against ``budget``. Raises ConfigurationError for an action that is none."""
+
+    def __init__(self, budget: Budget, on_violation: OnViolation = "log") -> None:
+        if not isinstance(budget, Budget):
+            raise ConfigurationError(
+                f"budget is {budget!r}. Expected a Budget, as Budget(max_silence=15). Are its parentheses missing?"
+            )
+        one = isinstance(on_violation, str) or callable(on_violation)
+        self._actions: tuple[Action, ...] = (on_violation,) if one else tuple(on_violation)  # type: ignore[assignment,arg-type]
+        for action in self._actions:
+            if not callable(action) and action not in ("log", "metric", "raise"):
+                raise ConfigurationError(
+                    f"on_violation has {action!r}. Expected log, metric, raise or a callable (finding, trace). "
+                    "Is it mistyped?"
+                )
+        self._budget = budget
+
+    def __call__(self, trace: Trace) -> None:
+        self._act(_over(trace, self._budget), trace)
+
+    def opened(self, recording: Recording) -> None:
+        """A response began: nothing to do yet."""
+
+    def headed(self, recording: Recording) -> None:
+        """It has a head: still nothing."""
+
+    def ended(self, recording: Recording, trace: Trace) -> None:
+        """It is over. Raises BudgetExceeded where that was asked for."""
+        found = list(_over(trace, self._budget))
+        watch, limit = recording.asked.get(holds.KEY), self._budget.max_hold
+        if isinstance(watch, holds.Watch) and limit is not None and (held := watch.longest_hold()) > limit:
+            hint = "Which layer inside holds it? Put the tap one layer further out to see."
+            found.append(Finding("SP104", "held", f"{held:.3f} s, the budget is {limit:g} s", hint, held, limit))
+        self._act(found, trace)
+
+    def _act(self, found: Iterable[Finding], trace: Trace) -> None:
+        found = list(found)
+        for action in self._actions:
+            for finding in found:
+                if callable(action):
+                    action(finding, trace)
+                elif action == "log":
+                    log.warning("%s %s: %s", trace.request.method, trace.request.target, finding)
+                elif action == "metric":
+                    violations[finding.code] += 1
+        if found and "raise" in self._actions:
+            raise BudgetExceeded(found)
+
+
+def _over(trace: Trace, budget: Budget) -> Iterable[Finding]:
+    return (finding for finding in examine(trace, budget) if finding.code.startswith("SP1"))
+
+
+def enforced(
+    app: Any,
+    flushed: Callable[[Any, Flushing], Any],
+    policy: FlushPolicy | None,
+    budget: Budget | None,
+    on_violation: OnViolation,
+    on_trace: Listener | Iterable[Listener],
+) -> tuple[Any, Listener | Iterable[Listener]]:
+    """``app`` under ``policy``, and whom to tell beside ``on_trace`` so that ``budget`` is kept.
+
+    ``flushed`` puts a policy round an app of this kind. A budget that must know what is held inside brings a policy
+    that only looks on. Raises ConfigurationError when an option is of the wrong kind.
+    """
+    if budget is not None:
+        watch = BudgetWatch(budget, on_violation)
+        on_trace = (*((on_trace,) if callable(on_trace) else on_trace), watch)
+        if policy is None and budget.max_hold is not None:
+            policy = _ONLOOKER
+    return app if policy is None else flushed(app, Flushing(policy)), on_trace

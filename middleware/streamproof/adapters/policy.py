@@ -1,0 +1,96 @@
+"""A policy made ready for the process: its compressors found, the size of its heartbeats settled.
+
+Knows where codings and profiles are; both middlewares' flushing uses it. Does not carry a byte.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..sansio.errors import ConfigurationError
+from ..sansio.flush import FlushPolicy
+from ..sansio.flush.policy import FlushMachine
+from ..sansio.framing import EVENTS
+from ..sansio.http import Headers
+from ..sansio.trace import Chunk, End, Outcome, Request, Response, Trace
+from .codings import coders
+
+#: Event sizes before a silence, bytes: small, and on either side of a memory page and of two.
+_EVENTS = (20, 777, 4090, 4100, 9000)
+_SILENCE = 5.0  # seconds; shorter than the limits of every hop that is known
+_LARGEST = 1 << 17  # bytes; a heartbeat of more than this is a download
+
+
+class Flushing:
+    """``policy`` at work in this process.
+
+    Raises ConfigurationError when a coding's library is not installed, or no heartbeat frees what the hops of
+    ``heartbeat_via`` hold.
+    """
+
+    def __init__(self, policy: FlushPolicy) -> None:
+        if not isinstance(policy, FlushPolicy):
+            raise ConfigurationError(
+                f"policy is {policy!r}. Expected a FlushPolicy, as from FlushPolicy.for_sse(). "
+                "Are its parentheses missing?"
+            )
+        if policy.heartbeat_via is not None:
+            size = beat_size(policy.heartbeat_via, policy)
+            policy = replace(policy, heartbeat_size=max(size, policy.heartbeat_size))
+        self.policy = policy
+        self._coders = coders(policy.compress)
+
+    def start(self, request: Request, now: float) -> FlushMachine:
+        """The machine of one stream, asked for at ``now`` (seconds)."""
+        return self.policy.start(request, now, self._coders)
+
+
+def beat_size(via: str, policy: FlushPolicy) -> int:
+    """How many bytes a heartbeat needs so that the hops of ``via`` let go everything that came before it.
+
+    Found by replaying event streams with the head that ``policy`` gives them. Raises ConfigurationError when not even
+    the largest heartbeat does it (a hop that holds the whole body), or ``via`` cannot be resolved.
+    """
+    from ..profiles import resolve
+
+    resolve(via)
+    low, high = 0, 16
+    while not _frees(via, policy, high):
+        low, high = high, high * 4
+        if high > _LARGEST:
+            raise ConfigurationError(
+                f"heartbeat_via={via!r} holds what came before a heartbeat of {_LARGEST} B, too. Expected hops that "
+                "let go when enough bytes come. Does one of them keep the whole body?"
+            )
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if _frees(via, policy, middle) else (middle, high)
+    return high
+
+
+def _frees(via: str, policy: FlushPolicy, size: int) -> bool:
+    from ..analysis.replay import replay
+
+    assert EVENTS.beat is not None
+    head = _head(policy)
+    for event in _EVENTS:
+        data = [b":" + b"x" * (event - 3) + b"\n\n", *(EVENTS.beat(size, serial) for serial in (1, 2, 3))]
+        chunks = tuple(Chunk(index * _SILENCE, len(one), None, one) for index, one in enumerate(data))
+        end = End(len(data) * _SILENCE, Outcome.COMPLETE)
+        seen = replay(Trace(Request(), Response(200, head), chunks, end), via).chunks
+        for index in range(1, len(data)):
+            before = sum(map(len, data[:index]))
+            if sum(chunk.size for chunk in seen if chunk.at < (index + 0.5) * _SILENCE) < before:
+                return False
+    return True
+
+
+def _head(policy: FlushPolicy) -> Headers:
+    from ..sansio.flush.annotate import annotate
+
+    return annotate(
+        (("Content-Type", "text/event-stream"),),
+        accel_buffering=policy.accel_buffering,
+        no_transform=policy.no_transform,
+        incremental=policy.incremental,
+    )

@@ -1,0 +1,183 @@
+"""The iterables that stand in for an app's own while it is recorded (WSGI): same blocks, same shape, ``close()`` once.
+
+Knows what servers look at before they choose the framing: ``len()``, ``list``, a second iteration, the server's own
+file wrapper. Each shape keeps what they look at; those that do not stream are in ``buffered_bodies.py``, what a close
+means in ``endings.py``. Does not know heads, nor hops.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable, Iterator
+from functools import partial
+from time import perf_counter
+from types import GeneratorType
+from typing import Any, cast
+
+from werkzeug.wsgi import ClosingIterator
+
+from ...sansio.stats import Tally
+from ...sansio.trace import Outcome
+from .. import compiled
+from ..recording import Recording, clock
+from .buffered_bodies import RecordedList, RecordedTuple, SizedBody, recorded_file
+from .endings import close_stream, failed
+
+
+def recorded(result: Any, recording: Recording, file_wrapper: object) -> Any:
+    """What to hand the server in place of ``result``, the app's return value."""
+    if isinstance(file_wrapper, type) and isinstance(result, file_wrapper):
+        return recorded_file(result, recording)
+    if type(result) is list:
+        return RecordedList(result).begin(recording)
+    if type(result) is tuple:
+        return RecordedTuple(result).begin(recording)
+    kind = type(result)
+    if kind is GeneratorType:
+        return RecordedBody(result, recording)
+    # gevent's ALREADY_HANDLED cannot be iterated; uWSGI's file wrapper is a function that returns the file itself.
+    if not hasattr(kind, "__iter__" if not hasattr(kind, "__getitem__") else "__getitem__") or (
+        file_wrapper is not None and not isinstance(file_wrapper, type) and hasattr(kind, "read")
+    ):
+        recording.exhausted_at = clock()
+        recording.end(Outcome.COMPLETE)
+        return result
+    if hasattr(kind, "__len__"):
+        return SizedBody(result, recording)
+    return RecordedBody(result, recording)
+
+
+class RecordedBody(ClosingIterator):
+    """A streamed body. The server iterates the inner generator, so this class costs nothing per block."""
+
+    # The base's __init__ would call iter() before the server does.
+    def __init__(self, iterable: Iterable[bytes], recording: Recording) -> None:
+        self._iterable: Iterable[bytes] | None = iterable
+        self._recording = recording
+        self._blocks: Iterator[bytes] | None = None
+
+    def __iter__(self) -> Iterator[bytes]:  # type: ignore[override]
+        if self._blocks is None:
+            recording = self._recording
+            record = _record if isinstance(recording.recorder.tally, Tally) else _compiled
+            if recording.recorder.keeps:
+                record = _record_kept
+            self._blocks = record(() if self._iterable is None else self._iterable, recording)
+            if recording.watched and record is _record:
+                recording.recorder.look = partial(_look, weakref.ref(self._blocks))
+        return self._blocks
+
+    def __next__(self) -> bytes:
+        return next(iter(self))
+
+    def __getattr__(self, name: str) -> Any:
+        """Whatever else the app's iterable has: Django's is its response, and tests look at it."""
+        return getattr(self.__dict__.get("_iterable"), name)
+
+    def __bytes__(self) -> bytes:
+        return bytes(self._iterable if self._iterable is not None else b"")  # type: ignore[arg-type]
+
+    def close(self) -> None:
+        """Close the app's iterable, once, and tell the trace."""
+        iterable, self._iterable = self._iterable, None
+        if iterable is None:
+            return
+        if self._blocks is not None:
+            _stop(self._blocks)
+        close_stream(getattr(iterable, "close", None), self._recording)
+
+
+def _compiled(iterable: Iterable[bytes], recording: Recording) -> Iterator[bytes]:
+    """As :func:`_record`, by an iterator that was compiled."""
+    try:
+        blocks = iter(iterable)
+    except BaseException as error:
+        failed(recording, error)
+        raise
+    recorder, given = recording.recorder, None if clock is perf_counter else clock
+    counted: Iterator[bytes] = compiled.counting.Blocks(
+        blocks, recorder.tally, recorder.started_at, recording, failed, given
+    )
+    return counted
+
+
+def _record(iterable: Iterable[bytes], recording: Recording) -> Iterator[bytes]:
+    """The blocks, counted in local variables: the least that full figures can cost a block. Times as the clock says."""
+    tally, start = cast(Tally, recording.recorder.tally), recording.recorder.started_at
+    chunks = size = empty = 0
+    waited = longest = limit = quiet = last = 0.0
+    accepted = None
+    try:
+        blocks = iter(iterable)
+        for block in blocks:
+            produced = clock()
+            yield block
+            accepted = clock()
+            tally.add(produced - start, len(block), accepted - start)
+            if block:
+                break
+        if accepted is not None:
+            last = produced
+            for block in blocks:
+                produced = clock()
+                yield block
+                now = clock()
+                if not (length := len(block)):
+                    empty += 1
+                    continue
+                gap = produced - last
+                if gap > limit or produced - accepted > quiet:
+                    limit, quiet = tally.notice(gap, produced - accepted, accepted - start)
+                wait = now - produced
+                waited += wait
+                if wait > longest:
+                    longest = wait
+                chunks += 1
+                size += length
+                last = produced
+                accepted = now
+    except GeneratorExit:
+        if accepted is not None:
+            tally.settle(chunks, size, empty, last - start, accepted - start, waited, longest)
+            chunks = empty = 0
+        tally.add(produced - start, len(block), None)
+        raise
+    except BaseException as error:
+        failed(recording, error)
+        raise
+    finally:
+        if accepted is not None and (chunks or empty):
+            tally.settle(chunks, size, empty, last - start, accepted - start, waited, longest)
+    recording.exhausted_at = clock()
+
+
+def _look(blocks: weakref.ref[Any]) -> tuple[int, int, float] | None:
+    """What :func:`_record` has in its variables; None before the first byte and at the end."""
+    frame = getattr(blocks(), "gi_frame", None)
+    found = {} if frame is None else frame.f_locals
+    return (found["chunks"], found["size"], found["accepted"]) if found.get("accepted") is not None else None
+
+
+def _record_kept(iterable: Iterable[bytes], recording: Recording) -> Iterator[bytes]:
+    chunk = recording.recorder.chunk
+    try:
+        for block in iterable:
+            produced = clock()
+            yield block
+            chunk(produced, len(block), clock(), bytes(block))
+    except GeneratorExit:
+        chunk(produced, len(block), None, bytes(block))
+        raise
+    except BaseException as error:
+        failed(recording, error)
+        raise
+    recording.exhausted_at = clock()
+
+
+def _stop(blocks: Iterator[bytes]) -> None:
+    try:
+        blocks.close()  # type: ignore[attr-defined]
+    except ValueError:
+        pass  # it is running: closed from another thread, and its chunk is not at hand
+    except TypeError:
+        pass  # the block at hand was no bytes: the server has refused it already

@@ -1,0 +1,128 @@
+"""Bodies that are there at once (WSGI): lists, tuples, sized iterables and the server's file wrapper.
+
+None of them streams, so each is recorded as one chunk. Knows what servers look at in them and leaves that as it is:
+gevent's pywsgi iterates a sized body twice, Granian writes a list in one go, gunicorn and waitress send files.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from typing import IO, Any
+
+from ...sansio.http import content_length, has_body
+from ...sansio.trace import Outcome
+from ..recording import Recording, clock
+from .endings import close_stream, close_whole, failed
+
+
+class _Whole:
+    """A body that is there at once: one chunk, as soon as the app returns it."""
+
+    _recording: Recording
+
+    def begin(self, recording: Recording) -> Any:
+        """Note the chunk; return this."""
+        blocks: Iterable[bytes] = self  # type: ignore[assignment]
+        self._recording = recording
+        data = b"".join(blocks) if recording.recorder.keeps else None
+        _one_chunk(recording, sum(map(len, blocks)), data)
+        return self
+
+    def close(self) -> None:
+        """Tell the trace. Granian never calls it for a list: it is then told when the list is collected."""
+        close_whole(None, self._recording)
+
+
+class RecordedList(_Whole, list[bytes]):
+    """A list for servers that look for one (granian writes it in one go)."""
+
+
+class RecordedTuple(_Whole, tuple[bytes, ...]):
+    """A tuple with ``close()``."""
+
+
+class SizedBody:
+    """An iterable that has a length and may be iterated again (gevent's pywsgi counts the bytes first)."""
+
+    def __init__(self, iterable: Any, recording: Recording) -> None:
+        self._iterable, self._recording = iterable, recording
+        self._seen: list[float] = []
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._iterable)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return _count(self._iterable, self._recording, self._seen)
+
+    def close(self) -> None:
+        """Close the app's iterable, once, and tell the trace."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._seen:
+            produced, size = self._seen
+            self._recording.recorder.chunk(produced, int(size), produced)
+        close_stream(getattr(self._iterable, "close", None), self._recording)
+
+
+def _count(iterable: Iterable[bytes], recording: Recording, seen: list[float]) -> Iterator[bytes]:
+    recording.exhausted_at = None
+    seen[:] = ()
+    try:
+        for block in iterable:
+            if not seen:
+                seen[:] = (clock(), 0)
+            seen[1] += len(block)
+            yield block
+    except GeneratorExit:
+        raise
+    except BaseException as error:
+        failed(recording, error)
+        raise
+    recording.exhausted_at = clock()
+
+
+class _FileClose:
+    """The ``close`` of a file wrapper under record. Bytes sent by sendfile never pass here."""
+
+    def __init__(self, close: Callable[[], object] | None, recording: Recording) -> None:
+        self._close, self._recording = close, recording
+        self._closed = False
+
+    def __call__(self) -> None:
+        close, self._close = self._close, None
+        if not self._closed:
+            self._closed = True
+            close_whole(close, self._recording)
+
+
+def recorded_file(result: Any, recording: Recording) -> Any:
+    """The server's own file wrapper, with a ``close`` that tells: as an attribute, so it stays the very object."""
+    closing = _FileClose(getattr(result, "close", None), recording)
+    head = recording.recorder.head
+    size = None if head is None else content_length(head.headers)
+    _one_chunk(recording, _file_size(result) if size is None else size)
+    try:
+        result.close = closing
+    except AttributeError:
+        recording.end(Outcome.COMPLETE)
+    return result
+
+
+def _file_size(wrapper: Any) -> int:
+    for attribute in ("filelike", "file"):
+        try:
+            file: IO[bytes] = getattr(wrapper, attribute)
+            return max(0, os.fstat(file.fileno()).st_size - file.tell())
+        except (AttributeError, OSError, ValueError):
+            continue
+    return 0
+
+
+def _one_chunk(recording: Recording, size: int, data: bytes | None = None) -> None:
+    now = recording.exhausted_at = clock()
+    head = recording.recorder.head
+    if size and (head is None or has_body(recording.method, head.status)):
+        recording.recorder.chunk(now, size, now, data)

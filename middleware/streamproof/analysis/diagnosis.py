@@ -1,0 +1,135 @@
+"""One vantage point of a stream: what arrived there, who held bytes before it, and what to do about it.
+
+Composes replay, profiles and verdicts; knows which stage held most because it watches the replay step by step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from dataclasses import replace as dataclass_replace
+
+from ..profiles import Via, resolve
+from ..sansio.delivery import Burst, compare
+from ..sansio.hop import Chain, Rule
+from ..sansio.http import tokens
+from ..sansio.machine import Stage
+from ..sansio.stages.limits import Limits
+from ..sansio.trace import Trace
+from ..sansio.verdict import Verdict, judge_delivery, judge_production
+from .replay import replay
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What was seen at one vantage point: ``app``, ``server`` or a via's text.
+
+    ``worst_lag`` in seconds, ``held`` in bytes (most under way at once), ``grade`` of the weakest fact behind it
+    (None where nothing was emulated).
+    """
+
+    vantage: str
+    delivery: Trace
+    bursts: tuple[Burst, ...]
+    worst_lag: float
+    held: int
+    verdict: Verdict
+    grade: str | None = None
+
+
+class _Holders:
+    """Watches a replay and adds up, per stage, bytes held times the seconds they were."""
+
+    def __init__(self) -> None:
+        self._since = 0.0
+        self._seen: dict[Stage, _Holder] = {}
+
+    def __call__(self, chain: Chain, now: float) -> None:
+        for holder in self._seen.values():
+            holder.byte_seconds += holder.held * (now - self._since)
+            holder.held = 0
+        for hop in chain.hops:
+            for rule, stage in hop.stages:
+                if stage not in self._seen:
+                    self._seen[stage] = _Holder(hop.plan.name, rule)
+                self._seen[stage].held = stage.held
+        self._since = now
+
+    def worst(self) -> tuple[str, Rule] | None:
+        """The hop and the rule of it that held most, None when nothing was held for any time."""
+        most = max(self._seen.values(), key=lambda holder: holder.byte_seconds, default=None)
+        return None if most is None or most.byte_seconds <= 0.0 else (most.hop, most.rule)
+
+
+@dataclass(slots=True)
+class _Holder:
+    """One stage of a hop: what it holds now, and bytes held times seconds so far."""
+
+    hop: str
+    rule: Rule
+    held: int = 0
+    byte_seconds: float = 0.0
+
+
+def diagnose(trace: Trace, via: str | Via | None, *, measured: Trace | None = None) -> Diagnosis:
+    """What the recording ``trace`` of the app looks like at one vantage point.
+
+    ``via`` None: at the app itself, or, with ``measured`` (what a reader of the app's server received), at the server.
+    Raises what :func:`streamproof.replay` raises.
+    """
+    if via is None and measured is None:
+        made = compare(trace, trace)
+        return Diagnosis("app", trace, made.produced, 0.0, 0, judge_production(trace))
+    if via is None:
+        assert measured is not None
+        verdict, seen = judge_delivery(trace, measured, rule="between the app and its server's socket")
+        return Diagnosis("server", measured, seen.delivered, seen.worst_lag, seen.most_held, verdict)
+    chain = resolve(via)
+    holders = _Holders()
+    delivery = replay(trace, chain, watch=holders)
+    rule, fix = _cause(chain, delivery, trace, holders)
+    verdict, seen = judge_delivery(trace, delivery, rule=rule, fix=fix)
+    if not verdict.healthy and (cure := _proven(chain, trace)) is not None:
+        verdict = dataclass_replace(verdict, fix=cure)
+    return Diagnosis(chain.text, delivery, seen.delivered, seen.worst_lag, seen.most_held, verdict, chain.grade)
+
+
+def _cause(chain: Via, delivery: Trace, trace: Trace, holders: _Holders) -> tuple[str | None, str | None]:
+    """The words of the rule behind what the reader got, and of its cure."""
+    answered = (
+        delivery.response is not None
+        and trace.response is not None
+        and delivery.response.status != trace.response.status
+    )
+    if delivery.outcome == "cut" or answered:
+        for plan in chain.plans:
+            for rule in plan.rules:
+                if isinstance(rule.settings, Limits) and rule.why and delivery.end.by in (None, rule.settings.name):
+                    return _named(chain, plan.name, rule.why), rule.fix or None
+    if (worst := holders.worst()) is None:
+        return None, None
+    name, rule = worst
+    return _named(chain, name, rule.why), rule.fix or None
+
+
+#: Fields that an app can send and that some hop is known to obey, the cheapest first.
+_CURES = (("X-Accel-Buffering", "no"), ("Cache-Control", "no-transform"))
+
+
+def _proven(chain: Via, trace: Trace) -> str | None:
+    """A header that makes this very recording stream through the chain, tried out by replaying it."""
+    response = trace.response
+    if response is None:
+        return None
+    for name, value in _CURES:
+        if value in tokens(response.headers, name.lower()):
+            continue
+        cured = dataclass_replace(response, headers=(*response.headers, (name, value)))
+        with_header = dataclass_replace(trace, response=cured)
+        if judge_delivery(with_header, replay(with_header, chain))[0].healthy:
+            return f"send `{name}: {value}` (replayed: it streams then)"
+    return None
+
+
+def _named(chain: Via, hop: str, why: str) -> str:
+    """The rule's words, with the hop's name where there is more than one hop."""
+    return f"{hop}: {why}" if len(chain.plans) > 1 else why

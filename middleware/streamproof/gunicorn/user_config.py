@@ -1,0 +1,85 @@
+"""Finds the gunicorn configuration that the user would have had without ``-c python:streamproof.gunicorn``.
+
+Does what gunicorn's ``Application.load_config_from_module_name_or_filename`` does, because gunicorn reads one source
+only. Also tells who is importing: gunicorn itself, a configuration file of the user's, or somebody else.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+import traceback
+from importlib.machinery import SourceFileLoader
+from typing import Any, Literal
+
+USUAL = "./gunicorn.conf.py"
+_READS = ("get_config_from_module_name", "get_config_from_filename")
+
+
+def reader() -> Literal["directly", "through a file"] | None:
+    """Is gunicorn importing us as its configuration, or through the user's file, or is it not gunicorn at all?"""
+    through_a_file = False
+    frame = sys._getframe(1)
+    while frame is not None:
+        module = frame.f_globals.get("__name__", "")
+        if module == "gunicorn.app.base" and frame.f_code.co_name in _READS:
+            return "through a file" if through_a_file else "directly"
+        own = module.startswith(("importlib", "streamproof.gunicorn"))
+        through_a_file = through_a_file or not own
+        frame = frame.f_back  # type: ignore[assignment]
+    return None
+
+
+def users(location: str | None) -> dict[str, Any]:
+    """The settings in the user's configuration, each checked as gunicorn does it.
+
+    Raises SystemExit with one sentence when the file is missing or a value is wrong; errors of its own code are shown
+    as gunicorn shows them.
+    """
+    from gunicorn.config import make_settings
+
+    if location is None:
+        if not os.path.exists(USUAL):
+            return {}
+        location = USUAL
+    names = _read(location)
+    known = make_settings()
+    found = {}
+    for name, value in names.items():
+        if name in known:
+            try:
+                known[name].set(value)
+            except Exception as error:
+                raise SystemExit(
+                    f"streamproof: {location} sets {name} to {value!r}: {error}. Expected a value that gunicorn takes. "
+                    "Is it the name of something else?"
+                ) from None
+            found[name] = known[name].get() if callable(value) else value
+    return found
+
+
+def _read(location: str) -> dict[str, Any]:
+    try:
+        if location.startswith("python:"):
+            name = location.removeprefix("python:")
+            sys.modules.pop(name, None)
+            return vars(importlib.import_module(name))
+        path = location.removeprefix("file:")
+        if not os.path.exists(path):
+            raise SystemExit(
+                f"streamproof: gunicorn_conf is {location!r}, and no such file is in {os.getcwd()}. Expected your "
+                "gunicorn configuration. Is the path relative to another folder?"
+            )
+        loader = SourceFileLoader("__config__", path)
+        spec = importlib.util.spec_from_file_location("__config__", path, loader=loader)
+        assert spec is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules["__config__"] = module
+        loader.exec_module(module)
+        return vars(module)
+    except Exception:
+        print(f"Failed to read config file: {location}", file=sys.stderr)  # noqa: T201  # gunicorn's own words
+        traceback.print_exc()
+        raise SystemExit(1) from None

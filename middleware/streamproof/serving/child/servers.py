@@ -1,0 +1,111 @@
+"""The app servers that ``streamproof check`` and the tests can boot, and the command line of each.
+
+Facts about command lines only: one worker, one address, the server's own choices for everything else. Each number of
+workers is one because one recording is wanted. Read by :mod:`streamproof.serving` and by the process that it starts.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Literal
+
+from ...sansio.errors import ConfigurationError
+
+Kind = Literal["wsgi", "asgi"]
+
+#: The module that holds the recorded app, as every server is told to load it.
+APP = "streamproof.serving.child.served:app"
+
+
+@dataclass(frozen=True, slots=True)
+class AppServer:
+    """One server: its module (and distribution), the kinds of app that it serves, its arguments."""
+
+    name: str
+    kinds: tuple[Kind, ...]
+    arguments: Callable[[Kind, str, int], list[str]]
+
+    @property
+    def installed(self) -> bool:
+        """Is it in this environment?"""
+        return find_spec(self.name) is not None
+
+    def command(self, kind: Kind, host: str, port: int, options: Sequence[str] = ()) -> list[str]:
+        """The command that serves the recorded app; ``options`` are the user's, and come before the app.
+
+        Raises ConfigurationError when the server is not installed or does not serve this kind.
+        """
+        if not self.installed:
+            raise ConfigurationError(
+                f"The server {self.name} is not installed. Expected it in this environment: pip install {self.name}. "
+                f"Or did you mean one that is here: {', '.join(s.name for s in SERVERS.values() if s.installed)}?"
+            )
+        if kind not in self.kinds:
+            others = ", ".join(server.name for server in SERVERS.values() if kind in server.kinds)
+            raise ConfigurationError(
+                f"The server {self.name} serves {self.kinds[0].upper()} apps, and this one is {kind.upper()}. "
+                f"Expected one of: {others}. Is it the right app?"
+            )
+        module = "streamproof.serving.child.launch" if self.name == "werkzeug" else self.name
+        fixed = self.arguments(kind, host, port)
+        return [sys.executable, "-m", module, *fixed[:-1], *options, fixed[-1]]
+
+
+def _gunicorn(kind: Kind, host: str, port: int) -> list[str]:
+    # The control socket has one path for every master of a user, so two runs would disturb each other.
+    worker = ["-k", "asgi"] if kind == "asgi" else ["--threads", "1"]
+    return ["-b", f"{host}:{port}", "-w", "1", *worker, "--no-control-socket", APP]
+
+
+def _uvicorn(kind: Kind, host: str, port: int) -> list[str]:
+    interface = "wsgi" if kind == "wsgi" else "auto"
+    return ["--host", host, "--port", str(port), "--interface", interface, "--no-access-log", APP]
+
+
+def _hypercorn(kind: Kind, host: str, port: int) -> list[str]:
+    return ["--bind", f"{host}:{port}", f"{kind}:{APP}"]
+
+
+def _granian(kind: Kind, host: str, port: int) -> list[str]:
+    return ["--interface", kind, "--host", host, "--port", str(port), "--workers", "1", APP]
+
+
+def _waitress(kind: Kind, host: str, port: int) -> list[str]:
+    return [f"--listen={host}:{port}", APP]
+
+
+def _daphne(kind: Kind, host: str, port: int) -> list[str]:
+    return ["-b", host, "-p", str(port), APP]
+
+
+def _werkzeug(kind: Kind, host: str, port: int) -> list[str]:
+    return ["werkzeug", host, str(port)]
+
+
+_BOTH: tuple[Kind, ...] = ("wsgi", "asgi")
+SERVERS = {
+    server.name: server
+    for server in (
+        AppServer("gunicorn", _BOTH, _gunicorn),
+        AppServer("uvicorn", ("asgi", "wsgi"), _uvicorn),
+        AppServer("hypercorn", ("asgi", "wsgi"), _hypercorn),
+        AppServer("granian", ("asgi", "wsgi"), _granian),
+        AppServer("waitress", ("wsgi",), _waitress),
+        AppServer("daphne", ("asgi",), _daphne),
+        AppServer("werkzeug", ("wsgi",), _werkzeug),
+    )
+}
+#: What most people run for each kind.
+USUAL: dict[Kind, str] = {"wsgi": "gunicorn", "asgi": "uvicorn"}
+
+
+def server_named(name: str) -> AppServer:
+    """The server called ``name``; raises ConfigurationError with the names that there are."""
+    if name not in SERVERS:
+        raise ConfigurationError(
+            f"There is no server {name!r}. Expected one of: {', '.join(SERVERS)}. Is it spelled as its package is?"
+        )
+    return SERVERS[name]

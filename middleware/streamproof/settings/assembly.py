@@ -1,0 +1,284 @@
+"""Puts settings together: the wrapped app, its exporters, the page of counts. What every door calls.
+
+Knows every part and decides nothing itself. The wrapped app stays of its kind, WSGI or ASGI.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import sys
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from ..adapters import holds
+from ..adapters.recording import Recording
+from ..app_kind import kind_of
+from ..exporters import Exporter
+from ..exporters.background import Background
+from ..exporters.rounds import Rounds
+from ..exporters.route import route_of
+from ..live import AccessField, LiveStreams
+from ..sansio.errors import ConfigurationError
+from ..sansio.flush import FlushPolicy
+from ..sansio.trace import Trace
+from ..serving.child import target as _target
+from ..suggestion import nearest
+from ..wrapping import wrap
+from .loading import Settings
+
+#: Chunks that a trace file keeps of each stream unless told otherwise: longer ones cannot be replayed.
+REPLAYABLE = 1000
+PAGE_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Teller:
+    """The one listener of a door: keeps the open streams, and queues the finished ones for the exporters."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.live = LiveStreams()
+        self._access_log = settings.access_log
+        exporters: dict[str, Exporter] = {}
+        self.background = Background(exporters, limit=settings.queue, streams_only=settings.tell == "streams")
+        exporters.update(_exporters(settings, self.live, self.background))
+        self.background.use(exporters)
+        self._gauges: list[Any] = [exporter for exporter in exporters.values() if hasattr(exporter, "opened")]
+        self._rounds = [
+            Rounds(partial(self._look, name, exporter), every=every)
+            for name, exporter in exporters.items()
+            if (every := getattr(exporter, "look_every", 0))
+        ]
+        self._holds: list[Any] = [exporter for exporter in exporters.values() if hasattr(exporter, "held")]
+
+    def opened(self, recording: Recording) -> None:
+        """A stream began."""
+        self.live.opened(recording)
+        if self._access_log and "type" not in recording.asked:
+            recording.asked["streamproof"] = AccessField(recording.recorder)
+        for gauge in self._gauges:
+            gauge.opened()
+        for each in self._rounds:
+            each.opened()
+
+    def _look(self, name: str, exporter: Any) -> bool:
+        self.background.guarded(name, exporter.look)
+        return len(self.live) > 0
+
+    def headed(self, recording: Recording) -> None:
+        """It has a head: now the framework knows the route, and Flask forgets it before the body."""
+        recording.route = route_of(recording.asked)
+
+    def ended(self, recording: Recording, trace: Trace) -> None:
+        """A stream ended."""
+        self.live.ended(recording, trace)
+        for gauge in self._gauges:
+            gauge.ended()
+        if (watch := recording.asked.get(holds.KEY)) is not None and (seconds := watch.longest_hold()) > 0:
+            for gauge in self._holds:
+                gauge.held("inside", seconds)
+        self.background(trace, route=recording.route)
+
+    def __call__(self, trace: Trace) -> None:
+        """Take a trace of which nothing else is known."""
+        self.background(trace)
+
+
+class Assembly:
+    """What settings come to: ``wrap(app)`` as often as there are apps, ``flush()`` before the process ends."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Raises ConfigurationError when a part is missing or cannot be made."""
+        check(settings)
+        self.settings = settings
+        self.teller = Teller(settings)
+        if settings.log != "off":
+            listen_to_log()
+
+    def wrap(self, app: Any) -> Any:
+        """``app`` wrapped as the settings say."""
+        settings = self.settings
+        if not settings.enabled:
+            return app
+        wsgi = kind_of(app) == "wsgi"
+        wrapped = wrap(app, **options(settings), on_trace=self.teller)
+        if not wsgi:  # not round everything: an open stream would keep one more coroutine
+            wrapped.others = _flushed(wrapped.others, self.flush)
+        if settings.metrics_path:
+            wrapped = (_wsgi_page if wsgi else _asgi_page)(wrapped, settings.metrics_path)
+        return wrapped
+
+    def flush(self, timeout: float = 2.0) -> None:
+        """Wait at most ``timeout`` seconds until the exporters have been told everything."""
+        self.teller.background.flush(timeout)
+
+
+def options(settings: Settings) -> dict[str, Any]:
+    """The options of ``StreamMiddleware`` that ``settings`` name; those left alone are not in it."""
+    keep = settings.keep_chunks
+    if settings.jsonl and settings.origins["keep_chunks"] == "default":
+        keep = REPLAYABLE
+    chosen: dict[str, Any] = {"keep_chunks": keep, "via": settings.via}
+    if settings.via and settings.force_via:
+        os.environ["STREAMPROOF_FORCE_VIA"] = "1"  # the middleware asks again, whoever makes it
+    if settings.policy:
+        chosen["policy"] = _policy(settings.policy)
+    if settings.budget:
+        from ..sansio.findings import Budget
+
+        chosen["budget"] = Budget(**settings.budget)
+        chosen["on_violation"] = settings.on_violation
+    return chosen
+
+
+def _policy(asked: str | dict[str, Any]) -> FlushPolicy:
+    """The policy of that name, or with these members; ``preset`` among them names what they change."""
+    members: dict[str, Any] = {"preset": asked} if isinstance(asked, str) else dict(asked)
+    preset = members.pop("preset", None)
+    for name, value in members.items():
+        if isinstance(value, list):
+            members[name] = tuple(value)
+    known = {name.removeprefix("for_"): getattr(FlushPolicy, name) for name in vars(FlushPolicy) if "for_" in name}
+    if preset is not None and preset not in known:
+        raise ConfigurationError(f"There is no policy {preset!r}. Expected a preset. {nearest(str(preset), known)}")
+    fields = {entry.name for entry in dataclasses.fields(FlushPolicy)}
+    if unknown := sorted(set(members) - fields):
+        raise ConfigurationError(
+            f"{unknown[0]!r} is no member of a policy. Expected one of its options. {nearest(unknown[0], fields)}"
+        )
+    return known[preset](**members) if preset is not None else FlushPolicy(**members)
+
+
+def _exporters(settings: Settings, live: LiveStreams, background: Background) -> dict[str, Exporter]:
+    made: dict[str, Exporter] = {}
+    if settings.log != "off":
+        from ..exporters.log import LogExporter
+
+        made["log"] = LogExporter(settings.log, open_every=settings.log_open, open_streams=live)
+    if settings.prometheus or settings.metrics_path:
+        prometheus = _extra("prometheus")
+        made["prometheus"] = prometheus.Prometheus(
+            route_limit=settings.route_limit,
+            open_streams=live.ages,
+            faults=lambda: background.faults,
+            dropped=lambda: background.dropped,
+        )
+    if settings.opentelemetry:
+        made["opentelemetry"] = _extra("opentelemetry").OpenTelemetry(route_limit=settings.route_limit)
+    if settings.jsonl:
+        from ..exporters.jsonl import JsonLines
+
+        made["jsonl"] = JsonLines(
+            settings.jsonl,
+            max_bytes=settings.jsonl_max_bytes,
+            backups=settings.jsonl_backups,
+            sample=settings.sample,
+            bodies=settings.bodies,
+        )
+    for name in settings.on_trace:
+        made[name] = _plain(_target.load(name))
+    return made
+
+
+def check(settings: Settings) -> None:
+    """Raise ConfigurationError when ``settings`` cannot come to anything; makes nothing that lasts."""
+    chosen = options(settings)
+    if chosen["via"] is not None:
+        from ..profiles import resolve
+
+        resolve(chosen["via"])
+    for name, module in (("prometheus", "prometheus_client"), ("opentelemetry", "opentelemetry.metrics")):
+        if getattr(settings, name) or (name == "prometheus" and settings.metrics_path):
+            need_exporter(name, module)
+    if settings.log_open and settings.log == "off":
+        raise ConfigurationError(
+            f"log_open is {settings.log_open:g} and log is off. Expected log to be text or json. Was only one of them "
+            "meant?"
+        )
+    for name in settings.on_trace:
+        _target.parse(name)
+
+
+def _plain(listener: Callable[[Trace], object]) -> Exporter:
+    def tell(trace: Trace, *, route: str | None = None) -> None:
+        listener(trace)
+
+    return tell
+
+
+def need_exporter(name: str, module: str) -> None:
+    """Raise ConfigurationError when ``module``, which the exporter ``name`` needs, is not installed."""
+    try:
+        if find_spec(module) is not None:
+            return
+    except ModuleNotFoundError:
+        pass  # not even its parent
+    raise ConfigurationError(
+        f"{name} is set and {module} is not installed. Expected the extra: pip install 'streamproof[{name}]'. "
+        "Is this the environment that the server runs in?"
+    )
+
+
+def _extra(name: str) -> Any:
+    return import_module(f".exporters.{name}", __package__)
+
+
+class _WhereNobodyListens(logging.StreamHandler[Any]):
+    """Writes to standard error as long as the application has not configured logging itself."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not logging.getLogger().handlers:
+            super().emit(record)
+
+
+def listen_to_log(handlers: list[logging.Handler] | None = None) -> None:
+    """Let INFO lines of ``streamproof`` be seen when nobody has configured logging: through ``handlers`` or stderr."""
+    logger = logging.getLogger("streamproof")
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.INFO)
+    if not logger.hasHandlers():
+        for handler in handlers or [_WhereNobodyListens(sys.stderr)]:
+            logger.addHandler(handler)
+
+
+def _wsgi_page(app: Any, path: str) -> Any:
+    def with_page(environ: dict[str, Any], start_response: Any) -> Any:
+        if environ.get("PATH_INFO") != path:
+            return app(environ, start_response)
+        page = _extra("prometheus").metrics()
+        start_response("200 OK", [("Content-Type", PAGE_TYPE), ("Content-Length", str(len(page)))])
+        return [page]
+
+    return with_page
+
+
+def _asgi_page(app: Any, path: str) -> Any:
+    async def with_page(scope: Any, receive: Any, send: Any) -> Any:
+        if scope.get("type") != "http" or scope.get("path") != path:
+            return await app(scope, receive, send)
+        page = _extra("prometheus").metrics()
+        headers = [(b"content-type", PAGE_TYPE.encode()), (b"content-length", str(len(page)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": page})
+
+    return with_page
+
+
+def _flushed(app: Any, flush: Callable[[], None]) -> Any:
+    """``app``, and ``flush`` before it says that it has shut down: uvicorn ends itself by a signal after that."""
+
+    async def flushed(scope: Any, receive: Any, send: Any) -> Any:
+        if scope.get("type") != "lifespan":
+            return await app(scope, receive, send)
+
+        async def seen(message: Any) -> None:
+            if message.get("type") == "lifespan.shutdown.complete":
+                flush()
+            await send(message)
+
+        return await app(scope, receive, seen)
+
+    return flushed

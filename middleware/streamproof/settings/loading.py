@@ -1,0 +1,145 @@
+"""What the user asked for, and where each answer came from: :func:`load`.
+
+Later wins: defaults, ``[tool.streamproof]`` in ``pyproject.toml``, ``streamproof.toml``, ``STREAMPROOF_*``, arguments.
+The files are those of the nearest folder, from the current one upward, that has either. The schema is data, in
+``schema.py``. An unknown key is an error that names the nearest valid one.
+
+Knows nothing of servers and exporters: ``assembly.py`` turns settings into a wrapped app.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from ..sansio.errors import ConfigurationError
+from ..suggestion import nearest
+from .schema import SCHEMA, Setting, Unreadable
+
+PREFIX = "STREAMPROOF_"
+_BY_NAME = {setting.name: setting for setting in SCHEMA}
+
+
+class Settings:
+    """The settings as attributes (``settings.log``); ``origins`` says per name where the value came from."""
+
+    def __init__(self, values: Mapping[str, Any], origins: Mapping[str, str]) -> None:
+        self._values = MappingProxyType({setting.name: setting.default for setting in SCHEMA} | dict(values))
+        self.origins: Mapping[str, str] = MappingProxyType(dict.fromkeys(_BY_NAME, "default") | dict(origins))
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.__dict__["_values"][name]
+        except KeyError:
+            raise AttributeError(f"There is no setting {name!r}.") from None
+
+    def __iter__(self) -> Iterator[tuple[Setting, Any, str]]:
+        """Each setting with its value and its origin, in the order of the schema."""
+        return ((setting, self._values[setting.name], self.origins[setting.name]) for setting in SCHEMA)
+
+    def __repr__(self) -> str:
+        set_ones = (f"{name}={self._values[name]!r}" for name, origin in self.origins.items() if origin != "default")
+        return f"Settings({', '.join(set_ones)})"
+
+    @property
+    def production(self) -> bool:
+        """Is this the real thing?"""
+        return bool(self.env == "production")
+
+
+def load(
+    arguments: Mapping[str, Any] | None = None,
+    *,
+    folder: str | os.PathLike[str] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
+    """The settings for ``folder`` (by default the current one).
+
+    Raises:
+        ConfigurationError: A file cannot be read, a key is unknown, a value has not the expected form, or ``via`` is
+            set in production without ``force_via``.
+    """
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for origin, raw in _sources(arguments or {}, Path(folder or os.curdir), os.environ if environ is None else environ):
+        for name, value in raw.items():
+            values[name], origins[name] = _read(name, value, origin), origin
+    settings = Settings(values, origins)
+    refuse_via(settings.via, production=settings.production, forced=settings.force_via)
+    return settings
+
+
+def refuse_via(via: object, *, production: bool, forced: bool) -> None:
+    """Raise ConfigurationError when an emulation would run in production and nobody forced it."""
+    if via and production and not forced:
+        raise ConfigurationError(
+            f"via={via!r} is set and env is production. Expected no emulated proxy in front of real readers, or "
+            f"{PREFIX}FORCE_VIA=1. Was a developer's setting deployed?"
+        )
+
+
+def _sources(
+    arguments: Mapping[str, Any], folder: Path, environ: Mapping[str, str]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    home = folder.resolve()
+    for place in (home, *home.parents):
+        found = [(path, table) for path, table in _files(place) if table is not None]
+        if found:
+            yield from ((str(path), table) for path, table in found)
+            break
+    for variable in sorted(environ):
+        if variable.startswith(PREFIX):
+            yield variable, {variable.removeprefix(PREFIX).lower(): environ[variable]}
+    yield "argument", dict(arguments)
+
+
+def _files(place: Path) -> Iterator[tuple[Path, dict[str, Any] | None]]:
+    pyproject, own = place / "pyproject.toml", place / "streamproof.toml"
+    if pyproject.is_file():
+        table = _toml(pyproject).get("tool", {}).get("streamproof")
+        if table is not None and not isinstance(table, dict):
+            raise ConfigurationError(
+                f"{pyproject}: tool.streamproof is {table!r}. Expected a table. Are its brackets gone?"
+            )
+        yield pyproject, table
+    if own.is_file():
+        yield own, _toml(own)
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} cannot be read: {error}. Expected TOML. Was it edited by hand?") from None
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} cannot be read: {error.strerror}. Expected a file. May this user read it?"
+        ) from None
+
+
+def _read(name: str, raw: Any, origin: str) -> Any:
+    setting = _BY_NAME.get(name)
+    if setting is None:
+        shown = origin if origin.startswith(PREFIX) else f"{origin}: {name}"
+        valid = (PREFIX + key.upper() if origin.startswith(PREFIX) else key for key in _BY_NAME)
+        guess = nearest(origin if origin.startswith(PREFIX) else name, valid)
+        raise ConfigurationError(f"{shown} is not a setting. Expected a valid name. {guess}")
+    if raw is None:
+        return setting.default
+    try:
+        return setting.read(raw)
+    except Unreadable as error:
+        guess = str(error) or "Is it spelled right?"
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{_shown(origin, name)}: {error}") from None
+    except (TypeError, ValueError) as error:
+        guess = f"Does this say why: {error}?"
+    raise ConfigurationError(f"{_shown(origin, name)} is {raw!r}. Expected {setting.expected}. {guess}")
+
+
+def _shown(origin: str, name: str) -> str:
+    return origin if origin.startswith(PREFIX) else f"{origin}: {name}"

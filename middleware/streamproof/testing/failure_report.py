@@ -1,0 +1,127 @@
+"""What a failed proof shows: who produced what, who held what, in which order, and what would cure it.
+
+Draws text; decides nothing. Times are shown where time was virtual, since real ones differ from run to run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..sansio.trace import Trace
+from . import clocks
+from .event_log import APP, READER, Entry, Ledger
+
+if TYPE_CHECKING:
+    from ..analysis.diagnosis import Diagnosis
+
+#: Rows that are drawn before the middle is left out.
+ROWS = 16
+
+
+def draw(exchange: Any) -> str:
+    """The ledger of ``exchange`` as a table, a column a place, and a line that says who held the rest."""
+    line = exchange.line
+    ledger: Ledger = line.ledger
+    places = [place for place in ledger.places if ledger.of(place)] or [APP]
+    columns = [*places, READER]
+    virtual = clocks.is_virtual()
+    counts = dict.fromkeys(columns, 0)
+    rows = []
+    for entry in ledger.entries:
+        if entry.place not in counts:
+            continue
+        counts[entry.place] += 1
+        rows.append(_row(entry, counts[entry.place], columns, virtual))
+    head = ("    at  " if virtual else "") + "".join(f"{name:<20}" for name in columns)
+    lines = [f"  {head.rstrip()}", *(f"  {row.rstrip()}" for row in _shortened(rows))]
+    if not rows:
+        lines.append("  nothing was produced")
+    return "\n".join([*lines, "", f"  {_summary(ledger, places, line)}"])
+
+
+def _row(entry: Entry, number: int, columns: list[str], virtual: bool) -> str:
+    cell = f"#{number} {entry.size} B"
+    at = f"{entry.at:6.2f}  " if virtual else ""
+    return at + "".join(f"{cell if name == entry.place else '.':<20}" for name in columns)
+
+
+def _shortened(rows: list[str]) -> list[str]:
+    if len(rows) <= ROWS:
+        return rows
+    half = ROWS // 2
+    return [*rows[:half], f"... {len(rows) - 2 * half} more ...", *rows[-half:]]
+
+
+def _summary(ledger: Ledger, places: list[str], line: Any) -> str:
+    made, held = ledger.of(places[0]), ledger.of(READER)
+    total, got = sum(entry.size for entry in made), sum(entry.size for entry in held)
+    first = next((index for index, entry in enumerate(ledger.entries) if entry.place == READER), len(ledger.entries))
+    ahead = sum(1 for entry in ledger.entries[:first] if entry.place == places[0])
+    said = (
+        f"{places[0]} produced {_count(len(made), 'chunk')}, {total} B ({ahead} before the reader held a byte); "
+        f"the reader holds {_count(len(held), 'chunk')}, {got} B."
+    )
+    hops = {entry.held_by for entry in ledger.entries if entry.held_by}
+    if hops:
+        return f"{said} Held by: {', '.join(sorted(hops))}."
+    if len(places) > 1:
+        return f"{said} Held between {_leg(ledger, places)}."
+    return said
+
+
+def _leg(ledger: Ledger, places: list[str]) -> str:
+    """The first pair of neighbours of which the outer one made fewer chunks, or made them later."""
+    for inner, outer in zip(places, places[1:], strict=False):
+        entries = [entry.place for entry in ledger.entries if entry.place in (inner, outer)]
+        if len(entries) > 1 and entries[1] == inner:
+            return f"{inner} and {outer}"
+    return f"{places[-1]} and the {READER}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def not_survived(trace: Trace, seen: Diagnosis) -> str:
+    """A stream that died behind a hop: the verdict, both timelines, the rule, the cure."""
+    verdict, delivery = seen.verdict, seen.delivery
+    lines = [
+        f"The stream does not survive {seen.vantage}: {verdict.word}. {verdict.sentence}.",
+        "",
+        *timelines(trace, delivery),
+        "",
+    ]
+    if verdict.rule:
+        lines.append(f"  rule: {verdict.rule}")
+    if verdict.fix:
+        lines.append(f"  cure: {verdict.fix}")
+    if seen.grade:
+        lines.append(f"  known from: {seen.grade}")
+    return "\n".join(lines).rstrip()
+
+
+#: Columns of a timeline.
+WIDTH = 56
+
+
+def timelines(produced: Trace, delivered: Trace) -> list[str]:
+    """Two lines of dots over the same time, a mark where bytes were produced or arrived."""
+    span = max(produced.end.at, delivered.end.at, 1e-9)
+    return [
+        f"  produced  |{_dots(produced, span)}| {_figures(produced)}",
+        f"  arrived   |{_dots(delivered, span)}| {_figures(delivered)}",
+        f"             0{'s, ' + f'{span:.2f} s':>{WIDTH - 1}}".replace("s, ", "   "),
+    ]
+
+
+def _dots(trace: Trace, span: float) -> str:
+    cells = [0] * WIDTH
+    for chunk in trace.chunks:
+        cells[min(int(chunk.at / span * WIDTH), WIDTH - 1)] += 1
+    return "".join("." if not count else "o" if count == 1 else "O" for count in cells)
+
+
+def _figures(trace: Trace) -> str:
+    figures = trace.figures
+    first = "nothing" if figures.first_byte is None else f"first byte {figures.first_byte:.2f} s"
+    return f"{_count(figures.chunks, 'chunk')}, {figures.bytes} B, {first}"

@@ -1,0 +1,110 @@
+"""``streamproof proxy`` as a user meets it: in a process of its own, stopped by Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from ..proxies.origin import Origin
+from ..proxies.schedules import Schedule, evenly
+
+COMMAND = (sys.executable, "-m", "streamproof.cli", "proxy")
+
+
+@contextmanager
+def proxying(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def refused(*arguments: str) -> str:
+    done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=20)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    return done.stderr.strip()
+
+
+def told(process: subprocess.Popen[str]) -> Any:
+    assert process.stdout is not None
+    return json.loads(process.stdout.readline())
+
+
+@pytest.mark.servers
+def test_it_holds_as_the_profile_says_and_stops_on_ctrl_c() -> None:
+    with (
+        Origin() as origin,
+        proxying("--json", str(origin.port), "--via", "gae-standard", "--via", "heroku") as process,
+    ):
+        play = origin.expect(Schedule("three", evenly(3, 100)))
+        opened = [told(process), told(process)]
+        assert [each["via"] for each in opened] == ["gae-standard", "heroku"]
+        with urllib.request.urlopen(opened[0]["url"] + play.target, timeout=10) as answer:
+            assert len(answer.read()) == 300
+            assert answer.headers["Content-Length"] == "300"
+        ended = told(process)
+        assert (ended["via"], ended["status"], ended["bytes_out"], ended["outcome"]) == (
+            "gae-standard",
+            200,
+            300,
+            "complete",
+        )
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=10)
+        assert (process.returncode, errors) == (0, "")
+
+
+@pytest.mark.servers
+def test_plain_lines_name_the_rule_that_holds() -> None:
+    with Origin() as origin, proxying(str(origin.port), "--via", "gae-standard") as process:
+        assert process.stdout is not None
+        play = origin.expect(Schedule("three", evenly(3, 100)))
+        first = process.stdout.readline().strip()
+        url = first.split(" at ")[1].split(" ")[0]
+        assert first == f"gae-standard at {url} in front of 127.0.0.1:{origin.port} (facts: documented)"
+        with urllib.request.urlopen(url + play.target, timeout=10) as answer:
+            answer.read()
+        assert process.stdout.readline().strip() == (
+            f"#1 GET {play.target} -  100 B held by gae-standard: "
+            "App Engine standard collects the whole body and sends it as one response"
+        )
+
+
+def test_a_port_that_is_taken_is_said_so() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        error = refused("8000", "--via", "heroku", "--port", str(port))
+    assert error.startswith(f"streamproof: Port {port} on 127.0.0.1 cannot be used: ")
+    assert error.endswith("Expected a free one, or none named. Is another proxy still running there?")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ("8000", "--via", "heruko"),
+            "'heruko' in via 'heruko' is no known profile. Valid names: ",
+        ),
+        (
+            ("https://a.example", "--via", "heroku"),
+            "The upstream 'https://a.example' speaks TLS. Expected an app server's plain http://host:port. "
+            "Is it a hop that belongs into --via?",
+        ),
+        (("8000", "--via", "heroku", "--port", "70000"), "Port 70000 is none. Expected 1 to 65535. "),
+        (("http://", "--via", "heroku"), "'http://' is no URL that can be read. "),
+    ],
+)
+def test_a_mistake_in_each_argument_is_one_sentence(arguments: tuple[str, ...], message: str) -> None:
+    assert refused(*arguments).startswith(f"streamproof: {message}")

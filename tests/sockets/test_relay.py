@@ -1,0 +1,224 @@
+"""The relay delivers on real sockets what replay predicts, and is gone when it ends."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import pairwise
+
+import pytest
+
+from streamproof import ConfigurationError, replay
+from streamproof.profiles import resolve
+from streamproof.sansio.trace import Outcome, Request
+from streamproof.sockets.relay import Exchange, relaying
+
+from ..proxies.compare import differences, noisy
+from ..proxies.judge import Stage
+from ..proxies.origin import Origin
+from ..proxies.reader import read
+from ..proxies.schedules import Schedule, Write, evenly, sizes
+from ..proxies.suite import short
+
+VIAS = [
+    "passthrough",
+    "nginx",
+    "nginx:proxy_http_version=1.1",
+    "nginx:gzip=on,gzip_types=text/plain text/csv text/event-stream",
+    "nginx:proxy_http_version=1.1+nginx",
+    "gae-standard",
+    "gae-flex",
+    "haproxy",
+    "apache:AddOutputFilterByType=text/plain text/csv text/event-stream",
+    "heroku",
+]
+
+SCHEDULES = [
+    Schedule("tokens", evenly(6, 20), kind="sse"),
+    Schedule("tokens-gzip", evenly(6, 20), kind="sse", gzip=True),
+    Schedule("close", evenly(6, 900), "close"),
+    Schedule("length", evenly(6, 900), "length"),
+    Schedule("large", sizes(70_000, 20, 20, every=0.03), "chunked", "csv"),
+    Schedule("silence", (Write(700), Write(20, 0.25)), kind="sse"),
+    Schedule("unbuffered", evenly(5, 100), "close", headers=(("X-Accel-Buffering", "no"),)),
+    Schedule("dies-fin", evenly(4, 1500), dies="fin"),
+    Schedule("dies-rst", evenly(4, 1500), "close", dies="rst"),
+    Schedule("dies-early", dies="fin", headless=True),
+    Schedule("head", evenly(2, 100), method="HEAD"),
+    Schedule("no-content", framing="length", status=204),
+    Schedule("http10", evenly(4, 100), http_version="1.0"),
+]
+
+
+@contextmanager
+def staged(via: str) -> Iterator[Stage]:
+    with Origin() as origin, relaying(via, ("127.0.0.1", origin.port)) as (_, port):
+        yield Stage(origin, port, None, None)
+
+
+def disagreements(stage: Stage, schedule: Schedule, via: str) -> Sequence[object]:
+    """In what the relay's delivery differs from the replay; noise of the machine is played again."""
+    takes = [stage.play(schedule)]
+    while True:
+        take = takes[-1]
+        found = differences(take.origin, take.real, replay(take.origin, via))
+        if not found or len(takes) == 4:
+            return found
+        takes.append(stage.play(schedule))
+        if not any(noisy(one.real, other.real) or noisy(one.origin, other.origin) for one, other in pairwise(takes)):
+            return found
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("via", VIAS)
+def test_the_relay_delivers_what_replay_predicts(via: str) -> None:
+    with staged(via) as stage:
+        found = {schedule.name: disagreements(stage, schedule, via) for schedule in SCHEDULES}
+    assert not {name: [str(one) for one in each] for name, each in found.items() if each}
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("via", ["nginx:proxy_http_version=1.1", "haproxy"])
+def test_the_relay_delivers_every_schedule_of_the_suite(via: str) -> None:
+    """The schedules that the real proxies are held to, 1-byte edges of every buffer and dying origins among them."""
+    with staged(via) as stage, ThreadPoolExecutor(2) as pool:
+        schedules = short()
+        found = dict(
+            zip(
+                (schedule.name for schedule in schedules),
+                pool.map(lambda schedule: disagreements(stage, schedule, via), schedules),
+                strict=True,
+            )
+        )
+    assert not {name: [str(one) for one in each] for name, each in found.items() if each}
+
+
+@pytest.mark.servers
+def test_the_comparison_with_the_relay_can_fail() -> None:
+    """A relay that runs other hops than the replay must disagree."""
+    with staged("gae-standard") as stage:
+        take = stage.play(SCHEDULES[0])
+    assert differences(take.origin, take.real, replay(take.origin, "passthrough"))
+
+
+def asked(port: int, raw: bytes) -> bytes:
+    """Everything that comes back for ``raw``."""
+    with socket.create_connection(("127.0.0.1", port), 5) as sock:
+        sock.sendall(raw)
+        received = b""
+        while more := sock.recv(65536):
+            received += more
+        return received
+
+
+def test_what_is_not_http_is_refused_and_never_passed_on() -> None:
+    with Origin() as origin, relaying("passthrough", ("127.0.0.1", origin.port)) as (_, port):
+        smuggled = (
+            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /x"
+        )
+        assert asked(port, b"nonsense\r\n\r\n").startswith(b"HTTP/1.1 400 Bad Request\r\n")
+        assert asked(port, b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+        assert asked(port, smuggled).count(b"HTTP/1.1 ") == 1
+
+
+def test_no_upstream_is_said_so() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        nobody = taken.getsockname()[1]
+    for via, words in (("passthrough", b"No upstream at 127.0.0.1"), ("nginx", b"502")):
+        with relaying(via, ("127.0.0.1", nobody)) as (_, port):
+            answer = asked(port, b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            assert answer.startswith(b"HTTP/1.1 502 ")
+            assert words in answer
+
+
+def test_a_hop_with_tls_wants_a_certificate() -> None:
+    with (
+        pytest.raises(ConfigurationError, match=r"The reader's side of 'nginx:tls=on' speaks TLS, and no certificate"),
+        relaying("nginx:tls=on", ("127.0.0.1", 1)),
+    ):
+        pass
+
+
+def test_one_connection_carries_one_response_after_the_other() -> None:
+    with Origin() as origin, relaying("heroku", ("127.0.0.1", origin.port)) as (_, port):
+        ask = b"GET /ready HTTP/1.1\r\nHost: a\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", port), 5) as sock:
+            for _ in range(3):
+                sock.sendall(ask)
+                received = b""
+                while not received.endswith(b"ready\n"):
+                    received += sock.recv(65536)
+                assert received.startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+def test_a_reader_who_leaves_frees_the_upstream() -> None:
+    """The origin's next write fails because the relay closed its side: the reader's leaving is passed on."""
+    ended = threading.Event()
+    seen: list[Exchange] = []
+
+    def watch(exchange: Exchange) -> None:
+        seen.append(exchange)
+        if exchange.ended_at is not None:
+            ended.set()
+
+    with (
+        Origin() as origin,
+        relaying("passthrough", ("127.0.0.1", origin.port), on_change=watch) as (_, port),
+    ):
+        play = origin.expect(Schedule("endless", evenly(500, 100)))
+        with socket.create_connection(("127.0.0.1", port), 5) as sock:
+            sock.sendall(f"GET {play.target} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+            assert sock.recv(1)
+        assert ended.wait(5)
+        assert play.over.wait(5)
+    assert seen[-1].outcome == "client_gone"
+    assert play.answers[-1].outcome is Outcome.CLIENT_GONE
+
+
+def test_a_watcher_sees_which_rule_holds_how_much() -> None:
+    holds: list[tuple[str, str, int]] = []
+    with (
+        Origin() as origin,
+        relaying("gae-standard", ("127.0.0.1", origin.port), on_change=lambda each: holds.extend(each.holds())) as (
+            _,
+            port,
+        ),
+    ):
+        stage = Stage(origin, port, None, None)
+        stage.play(Schedule("watched", evenly(3, 100)))
+    why = "App Engine standard collects the whole body and sends it as one response"
+    assert [hold for hold in holds if hold[1] == why][:2] == [("gae-standard", why, 100), ("gae-standard", why, 200)]
+
+
+def test_nothing_is_left_when_it_ends() -> None:
+    before = threading.active_count()
+    with relaying("passthrough", ("127.0.0.1", 9)) as (host, port):
+        assert threading.active_count() == before + 1
+    assert threading.active_count() == before
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection((host, port), 1)
+
+
+@pytest.mark.servers
+def test_records_over_tls(tmp_path_factory: pytest.TempPathFactory) -> None:
+    trustme = pytest.importorskip("trustme")
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("origin.test", "127.0.0.1").configure_cert(context)
+    client = ssl.create_default_context()
+    authority.configure_trust(client)
+    via = "nginx:proxy_http_version=1.1,tls=on"
+    with Origin() as origin, relaying(via, ("127.0.0.1", origin.port), tls=context) as (_, port):
+        play = origin.expect(Schedule("records", evenly(5, 100)))
+        request = Request("GET", play.target, "1.1", (("Host", "origin.test"),))
+        _, real = read(port, request, client)
+    assert len({chunk.at for chunk in real.chunks}) == 1
+    assert real.figures.bytes == 500
+
+
+def test_the_relay_names_its_hops() -> None:
+    assert resolve("nginx+heroku").text == "nginx+heroku"

@@ -1,0 +1,1 @@
+"""Doubles that several tests share: apps, traces, servers, countings. No test lives here."""
