@@ -90,7 +90,7 @@ async def plain_asgi(scope, receive, send):
 
 def told(trace):
     with open(os.environ["TOLD"], "ab", 0) as file:
-        file.write(b"%s %d\\n" % (trace.outcome.encode(), trace.figures.chunks))
+        file.write(b"%s %d\\n" % (trace.outcome.encode(), trace.stats.chunks))
 
 
 def quiet(trace):

@@ -132,7 +132,7 @@ def test_asgi_app_hands_over_each_chunk_before_the_next(
     stream.assert_streamed(reader.read_asgi(app, stream.target, method=stream.method))
 
 
-def joining_wsgi(app: WSGIApplication) -> WSGIApplication:
+def buffering_wsgi(app: WSGIApplication) -> WSGIApplication:
     """Collects the whole body, then hands it over."""
 
     def joined(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -154,7 +154,7 @@ def one_behind_wsgi(app: WSGIApplication) -> WSGIApplication:
     return lagging
 
 
-@pytest.mark.parametrize("holding", [joining_wsgi, one_behind_wsgi])
+@pytest.mark.parametrize("holding", [buffering_wsgi, one_behind_wsgi])
 @pytest.mark.parametrize(("target", "package", "stream"), WSGI_STREAMS)
 def test_wsgi_check_notices_a_layer_that_holds(
     reader: Reader,
@@ -170,7 +170,7 @@ def test_wsgi_check_notices_a_layer_that_holds(
         stream.assert_streamed(reader)
 
 
-def joining_asgi(app: ASGIApplication) -> ASGIApplication:
+def buffering_asgi(app: ASGIApplication) -> ASGIApplication:
     """Collects the whole body, then sends it on."""
 
     async def joined(scope: Any, receive: Any, send: Any) -> None:
@@ -194,7 +194,7 @@ def joining_asgi(app: ASGIApplication) -> ASGIApplication:
 def test_asgi_check_notices_a_layer_that_holds(
     reader: Reader, target: str, package: str | None, stream: Stream
 ) -> None:
-    app = joining_asgi(load_needing(target, package))
+    app = buffering_asgi(load_needing(target, package))
     reader.read_asgi(app, stream.target, method=stream.method)
     assert reader.body == b"".join(stream.chunks)
     with pytest.raises(AssertionError):

@@ -13,14 +13,14 @@ import pytest
 from werkzeug.test import create_environ
 
 from streamproof import Outcome, Trace, wrap
-from streamproof.live import LiveStream, LiveStreams, StreamFilter, end_all, judge_all
+from streamproof.live import LiveStream, LiveStreams, StreamFilter, end_all, set_all_outcomes
 from streamproof.settings.assembly import Assembly
 from streamproof.settings.loading import load
 
 
 @pytest.fixture
 def assembly(tmp_path: Path) -> Assembly:
-    return Assembly(load({"log": "off", "tell": "all", "access_log": True}, folder=tmp_path, environ={}))
+    return Assembly(load({"log": "off", "export": "all", "access_log": True}, folder=tmp_path, environ={}))
 
 
 class Served:
@@ -33,7 +33,7 @@ class Served:
         def tell(trace: Trace, *, route: str | None = None) -> None:
             told.append(trace)
 
-        assembly.teller.background.use({"test": tell})
+        assembly.dispatcher.background.use({"test": tell})
         self.environ = create_environ(path)
         self.body = assembly.wrap(app)(self.environ, lambda *head: None)
         self.blocks = iter(self.body)
@@ -51,7 +51,7 @@ def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
 
 
 def test_an_open_stream_is_seen_and_an_ended_one_is_not(assembly: Assembly) -> None:
-    live: LiveStreams = assembly.teller.live
+    live: LiveStreams = assembly.dispatcher.live
     served = Served(assembly, app)
     for _ in range(3):
         next(served.blocks)
@@ -96,16 +96,16 @@ def test_it_is_a_listener_of_its_own() -> None:
 def test_looking_changes_nothing(assembly: Assembly) -> None:
     served = Served(assembly, app)
     for _ in served.blocks:
-        list(assembly.teller.live)
+        list(assembly.dispatcher.live)
     served.body.close()
     assembly.flush()
-    assert (served.told[0].figures.chunks, served.told[0].figures.bytes) == (100, 500)
+    assert (served.told[0].stats.chunks, served.told[0].stats.bytes) == (100, 500)
 
 
 def test_an_abandoned_stream_does_not_stay(assembly: Assembly) -> None:
     served = Served(assembly, app)
     next(served.blocks)
-    told, live = served.told, assembly.teller.live
+    told, live = served.told, assembly.dispatcher.live
     del served
     gc.collect()
     assembly.flush()
@@ -137,7 +137,7 @@ def test_a_filter_puts_the_stream_on_the_apps_own_records(assembly: Assembly, ca
 def test_a_stopping_server_tells_what_is_open_once(assembly: Assembly) -> None:
     served = Served(assembly, app)
     next(served.blocks)
-    judge_all(Outcome.CUT, "gunicorn", "worker timeout 1 s")
+    set_all_outcomes(Outcome.CUT, "gunicorn", "worker timeout 1 s")
     assert end_all(Outcome.SHUTDOWN, "gunicorn", "graceful timeout") >= 1
     assert next(served.blocks) == b"12345", "the response goes on"
     served.body.close()

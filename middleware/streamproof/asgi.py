@@ -60,10 +60,10 @@ class StreamMiddleware:
     ) -> None:
         self._app = app
         if policy is not None or budget is not None:
-            from .adapters.asgi.flush import flushed
+            from .adapters.asgi.flush import apply_policy
             from .adapters.budgets import enforced
 
-            self._app, on_trace = enforced(app, flushed, policy, budget, on_violation, on_trace)
+            self._app, on_trace = enforced(app, apply_policy, policy, budget, on_violation, on_trace)
         #: Who is called for scopes of another type than http.
         self.others = self._app
         self._listeners = Listeners(on_trace)

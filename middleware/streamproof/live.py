@@ -73,30 +73,30 @@ class LiveStreams:
 
 def glance(recorder: Recorder, now: float, method: str = "", target: str = "") -> LiveStream:
     """The stream of ``recorder`` as of ``now`` on the middlewares' clock."""
-    tally, started = recorder.tally, recorder.started_at
+    running, started = recorder.running, recorder.started_at
     more = recorder.look() if recorder.look is not None else None
-    chunks, size, accepted = (0, 0, started + tally.accepted_at) if more is None else more
+    chunks, size, accepted = (0, 0, started + running.accepted_at) if more is None else more
     head = recorder.head
     return LiveStream(
         method,
         target,
         None if head is None else head.status,
         now - started,
-        tally.chunks + chunks,
-        tally.bytes + size,
-        now - max(accepted, started + tally.accepted_at),
+        running.chunks + chunks,
+        running.bytes + size,
+        now - max(accepted, started + running.accepted_at),
     )
 
 
 def recordings() -> list[Recording]:
     """Every recording of this process that is not over, however it was wrapped. Walks all objects: for the end only."""
-    return [found for found in gc.get_objects() if isinstance(found, Recording) and not found.told]
+    return [found for found in gc.get_objects() if isinstance(found, Recording) and not found.exported]
 
 
-def judge_all(outcome: Outcome, by: str, reason: str) -> None:
+def set_all_outcomes(outcome: Outcome, by: str, reason: str) -> None:
     """Say how every open stream is about to end."""
     for recording in recordings():
-        recording.judge(outcome, by, reason)
+        recording.set_outcome(outcome, by, reason)
 
 
 def end_all(outcome: Outcome, by: str, reason: str) -> int:
@@ -133,7 +133,7 @@ class AccessField:
     def __str__(self) -> str:
         recorder = self._recorder
         stream = glance(recorder, clock())
-        first = recorder.tally.first
+        first = recorder.running.first
         wait = "-" if first is None else f"{first:.3f}"
         return (
             f"chunks={stream.chunks} bytes={stream.bytes} first_byte={wait} "

@@ -66,9 +66,9 @@ class StreamMiddleware:
         self._app = app
         if policy is not None or budget is not None:
             from .adapters.budgets import enforced
-            from .adapters.wsgi.flush import flushed
+            from .adapters.wsgi.flush import apply_policy
 
-            self._app, on_trace = enforced(app, flushed, policy, budget, on_violation, on_trace)
+            self._app, on_trace = enforced(app, apply_policy, policy, budget, on_violation, on_trace)
         self._listeners = Listeners(on_trace)
         self._keep_chunks = keep_chunks
         self._route = None if via is None else Route(via)
@@ -110,16 +110,16 @@ class StreamMiddleware:
 class _Recording(Recording):
     __slots__ = ("_target",)
 
-    def __init__(self, recorder: Recorder, method: str, asked: Any, listeners: Listeners) -> None:
-        self._target = target_of(asked)  # at once: apps and middlewares write to their environ
-        super().__init__(recorder, method, asked, listeners)
+    def __init__(self, recorder: Recorder, method: str, request_source: Any, listeners: Listeners) -> None:
+        self._target = target_of(request_source)  # at once: apps and middlewares write to their environ
+        super().__init__(recorder, method, request_source, listeners)
 
     @property
     def target(self) -> str:
         return self._target
 
     def _version_and_fields(self) -> tuple[str, Headers]:
-        return version_and_fields(self._asked)
+        return version_and_fields(self._request_source)
 
 
 def _start(recording: Recording, start_response: Any, status: str, headers: Any, exc_info: Any = None) -> Any:

@@ -15,7 +15,7 @@ from streamproof.adapters.taps import tap
 from streamproof.counts import violations
 from streamproof.sansio.findings import Finding
 from streamproof.sansio.flush import FlushPolicy
-from tests.support.buffering import joining_wsgi
+from tests.support.buffering import buffering_wsgi
 
 #: No stream can keep to it: some time always passes.
 NONE_AT_ALL = {
@@ -68,7 +68,7 @@ class Told:
         self.codes: list[str] = []
 
     def __call__(self, finding: Finding, trace: Trace) -> None:
-        assert trace.figures.bytes
+        assert trace.stats.bytes
         self.codes.append(finding.code)
 
 
@@ -125,9 +125,9 @@ def test_a_callable_that_raises_hurts_no_response(caplog: pytest.LogCaptureFixtu
 def test_what_a_layer_inside_holds_is_measured_between_the_tap_and_the_middleware() -> None:
     told = Told()
     budget = Budget(max_hold=0)
-    call(wrap(joining_wsgi(tap(app)), budget=budget, on_violation=told))
+    call(wrap(buffering_wsgi(tap(app)), budget=budget, on_violation=told))
     assert told.codes == ["SP104"]
-    assert call(wrap(joining_wsgi(tap(app)), budget=PLENTY, on_violation=told)) == b"abcd"
+    assert call(wrap(buffering_wsgi(tap(app)), budget=PLENTY, on_violation=told)) == b"abcd"
     assert told.codes == ["SP104"]
 
 

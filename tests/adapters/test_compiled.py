@@ -71,7 +71,7 @@ def test_blocks_pass_as_the_objects_they_are() -> None:
     body = recorded(blocks_of(*blocks), told)
     assert all(found is given for found, given in zip(body, blocks, strict=True))
     body.close()
-    assert (told[0].figures.chunks, told[0].figures.empty_chunks, told[0].figures.bytes) == (2, 1, 8)
+    assert (told[0].stats.chunks, told[0].stats.empty_chunks, told[0].stats.bytes) == (2, 1, 8)
     assert told[0].outcome is Outcome.COMPLETE
 
 
@@ -90,7 +90,7 @@ def test_what_the_app_raises_comes_through_and_is_told() -> None:
     assert raised.traceback[-1].name == "body"
     assert next(blocks, None) is None
     found.close()
-    assert (told[0].outcome, told[0].end.reason, told[0].figures.chunks) == (Outcome.APP_ERROR, "KeyError", 1)
+    assert (told[0].outcome, told[0].end.reason, told[0].stats.chunks) == (Outcome.APP_ERROR, "KeyError", 1)
 
 
 @BOTH
@@ -114,7 +114,7 @@ def test_closed_with_a_block_at_hand_that_block_is_counted_and_nobody_took_it() 
     blocks = iter(body)
     next(blocks), next(blocks)
     body.close()
-    assert (told[0].outcome, told[0].figures.chunks, told[0].figures.bytes) == (Outcome.CLIENT_GONE, 2, 6)
+    assert (told[0].outcome, told[0].stats.chunks, told[0].stats.bytes) == (Outcome.CLIENT_GONE, 2, 6)
     assert next(blocks, None) is None
 
 
@@ -126,7 +126,7 @@ def test_dropped_without_a_close_it_is_told_at_once() -> None:
     gc.disable()
     try:
         del body
-        assert (told[0].outcome, told[0].figures.chunks) == (Outcome.ABANDONED, 1)
+        assert (told[0].outcome, told[0].stats.chunks) == (Outcome.ABANDONED, 1)
     finally:
         gc.enable()
 
@@ -155,7 +155,7 @@ def test_a_block_that_is_no_bytes_reaches_the_server() -> None:
     body = recorded(iter([3]), told)
     assert next(iter(body)) == 3
     body.close()
-    assert told[0].figures.bytes == 0
+    assert told[0].stats.bytes == 0
 
 
 @BOTH
@@ -227,7 +227,7 @@ def test_messages_pass_as_the_objects_they_are_and_wait_for_the_server() -> None
 
     asyncio.run(serve(app, server, told))
     assert [message is PIECE for message in seen] == [False, True, True, True, False]
-    assert (told[0].outcome, told[0].figures.chunks) == (Outcome.COMPLETE, 3)
+    assert (told[0].outcome, told[0].stats.chunks) == (Outcome.COMPLETE, 3)
 
 
 @BOTH
@@ -242,7 +242,7 @@ def test_a_cancelled_send_is_cancelled_inside_the_server_and_its_chunk_was_not_t
     told, gate = list[Trace](), Gate()
     asyncio.run(main())
     assert gate.ended == ["CancelledError"]
-    assert (told[0].outcome, told[0].figures.chunks) == (Outcome.SHUTDOWN, 1)
+    assert (told[0].outcome, told[0].stats.chunks) == (Outcome.SHUTDOWN, 1)
 
 
 @BOTH
@@ -263,7 +263,7 @@ def test_a_server_may_swallow_the_cancellation() -> None:
 
     told, waiting = list[Trace](), asyncio.Event()
     asyncio.run(main())
-    assert (told[0].outcome, told[0].figures.chunks) == (Outcome.COMPLETE, 1)
+    assert (told[0].outcome, told[0].stats.chunks) == (Outcome.COMPLETE, 1)
 
 
 @BOTH
@@ -280,7 +280,7 @@ def test_what_the_server_raises_comes_through_and_is_told() -> None:
     told = list[Trace]()
     with pytest.raises(ConnectionResetError, match="still gone"):
         asyncio.run(serve(app, server, told))
-    assert (told[0].outcome, told[0].figures.chunks) == (Outcome.CLIENT_GONE, 1)
+    assert (told[0].outcome, told[0].stats.chunks) == (Outcome.CLIENT_GONE, 1)
 
 
 @BOTH
@@ -293,7 +293,7 @@ def test_sends_may_overlap() -> None:
 
     told = list[Trace]()
     asyncio.run(serve(app, server, told))
-    assert (told[0].figures.chunks, told[0].figures.bytes) == (5, 25)
+    assert (told[0].stats.chunks, told[0].stats.bytes) == (5, 25)
 
 
 @BOTH
@@ -306,7 +306,7 @@ def test_a_send_may_be_a_task() -> None:
 
     told = list[Trace]()
     asyncio.run(serve(app, server, told))
-    assert told[0].figures.chunks == 1
+    assert told[0].stats.chunks == 1
 
 
 @BOTH
@@ -333,7 +333,7 @@ def test_a_send_that_is_never_awaited_sends_nothing() -> None:
 
     told = list[Trace]()
     asyncio.run(serve(app, server, told))
-    assert told[0].figures.chunks == 0
+    assert told[0].stats.chunks == 0
 
 
 class OwnAwaitable:
@@ -361,7 +361,7 @@ def future(message: Any) -> Any:
 def test_any_awaitable_of_the_server_will_do(server: Any) -> None:
     told = list[Trace]()
     asyncio.run(serve(lambda send: send(PIECE), server, told))
-    assert (told[0].outcome, told[0].figures.chunks) == (Outcome.COMPLETE, 1)
+    assert (told[0].outcome, told[0].stats.chunks) == (Outcome.COMPLETE, 1)
 
 
 @BOTH
@@ -390,7 +390,7 @@ def test_an_app_that_is_closed_closes_the_servers_send() -> None:
     serving.send(None)
     serving.close()
     assert closed == [True]
-    assert told[0].figures.chunks == 1
+    assert told[0].stats.chunks == 1
     with pytest.raises(RuntimeError, match="cannot reuse already awaited"):
         serving.send(None)
 
@@ -410,7 +410,7 @@ def test_an_app_that_is_dropped_closes_the_servers_send() -> None:
     del serving
     gc.collect()
     assert closed == [True]
-    assert told[0].figures.chunks == 1
+    assert told[0].stats.chunks == 1
 
 
 class Pause:
@@ -432,7 +432,7 @@ def test_bodies_of_any_kind_are_counted_and_the_last_message_ends_the_response()
 
     told = list[Trace]()
     asyncio.run(serve(app, server, told))
-    assert (told[0].figures.chunks, told[0].figures.empty_chunks, told[0].figures.bytes) == (3, 2, 11)
+    assert (told[0].stats.chunks, told[0].stats.empty_chunks, told[0].stats.bytes) == (3, 2, 11)
 
 
 def test_fields_that_can_be_read_once_reach_the_server() -> None:
@@ -459,7 +459,7 @@ def test_a_message_may_be_changed_while_it_is_sent() -> None:
 
     told = list[Trace]()
     asyncio.run(serve(lambda send: send(dict(PIECE)), server, told))
-    assert told[0].figures.bytes == 5
+    assert told[0].stats.bytes == 5
 
 
 @BOTH

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from streamproof import Outcome, Trace, wrap
 from streamproof.sansio.recorder import Recorder
-from streamproof.sansio.stats import Figures
+from streamproof.sansio.stats import Stats
 from streamproof.sansio.trace import Request
 
 from ..support import countings
@@ -36,18 +36,18 @@ class Clock:
         return self.now
 
 
-def expected(drawn: list[tuple[int, int, int]], refused: bool) -> Figures:
+def expected(drawn: list[tuple[int, int, int]], refused: bool) -> Stats:
     recorder, now = Recorder(Request(), START), START
     for number, (silence, size, wait) in enumerate(drawn):
         at = now + silence * TICK
         now = at + wait * TICK
         last = refused and number == len(drawn) - 1
         recorder.chunk(at, size, None if last else now)
-    return recorder.ended(Outcome.COMPLETE, now).figures
+    return recorder.ended(Outcome.COMPLETE, now).stats
 
 
 def same(told: Trace, drawn: list[tuple[int, int, int]], refused: bool = False) -> None:
-    found, wanted = told.figures.to_dict(), expected(drawn, refused).to_dict()
+    found, wanted = told.stats.to_dict(), expected(drawn, refused).to_dict()
     found.pop("head_at"), wanted.pop("head_at")
     assert found == wanted
 

@@ -29,7 +29,7 @@ for _ in itertools.islice(blocks, CHUNKS - 100_000):
     pass
 grown = resident() - before
 body.close()
-assert told[0].figures.chunks in (CHUNKS, CHUNKS + 1), told[0].figures
+assert told[0].stats.chunks in (CHUNKS, CHUNKS + 1), told[0].stats
 assert told[0].outcome == "client_gone", told[0].outcome
 print(grown)
 """

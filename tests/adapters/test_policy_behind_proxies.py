@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from streamproof import ConfigurationError, Trace
-from streamproof.adapters.policy import Flushing, beat_size
+from streamproof.adapters.policy import PreparedPolicy, beat_size
 from streamproof.analysis.diagnosis import diagnose
 from streamproof.analysis.replay import replay as replayed
 from streamproof.sansio.flush import FlushPolicy
@@ -98,7 +98,7 @@ def test_a_heartbeat_is_as_large_as_its_hops_need() -> None:
     assert sizes["passthrough"] == sizes["nginx"] == 1, "nginx is told not to buffer"
     assert 4000 < sizes["nginx+nginx"] <= 4096, "the second one is not told"
     assert 4000 < beat_size("nginx", silent) <= 4096
-    policy = Flushing(FlushPolicy(heartbeat=5.0, heartbeat_via="nginx+nginx")).policy
+    policy = PreparedPolicy(FlushPolicy(heartbeat=5.0, heartbeat_via="nginx+nginx")).policy
     assert policy.heartbeat_size == sizes["nginx+nginx"]
 
 
@@ -106,7 +106,7 @@ def test_a_heartbeat_is_as_large_as_its_hops_need() -> None:
 def test_a_padded_heartbeat_frees_what_a_bare_one_leaves_in_the_buffer(padded: bool) -> None:
     via = "nginx+nginx"
     policy = FlushPolicy(heartbeat=5.0, heartbeat_via=via) if padded else FlushPolicy(heartbeat=5.0)
-    machine = Flushing(policy).start(Request(), 0.0)
+    machine = PreparedPolicy(policy).start(Request(), 0.0)
     head = machine.receive(Head(200, (("Content-Type", "text/event-stream"),), "chunked", 60), 0.0)[0]
     assert isinstance(head, Head)
     machine.receive(Data(b"data: here\n\n"), 0.0)

@@ -92,7 +92,7 @@ def test_a_silence_past_the_idle_limit_cuts_and_discards_what_nginx_withheld() -
     delivery = replay(trace, "nginx")
     assert delivery.outcome is Outcome.CUT
     assert (delivery.end.at, delivery.end.by) == (60.0, "nginx")
-    assert delivery.figures.bytes == 0
+    assert delivery.stats.bytes == 0
     assert delivery.response is not None
     assert delivery.response.status == 200
 
@@ -107,7 +107,7 @@ def test_a_reader_who_left_gets_nothing_more() -> None:
     trace = stream([(0.0, b"x" * 100), (1.0, b"y")], framing="close", outcome=Outcome.CLIENT_GONE, end=1.5)
     delivery = replay(trace, "nginx")
     assert delivery.outcome is Outcome.CLIENT_GONE
-    assert delivery.figures.bytes == 0
+    assert delivery.stats.bytes == 0
 
 
 def test_head_requests_and_204_have_no_body() -> None:
@@ -129,12 +129,12 @@ def test_a_hop_that_compresses_needs_the_bytes() -> None:
         "nginx:gzip=on,gzip_types=text/plain compresses this response, and the trace has only the sizes of its chunks. "
         "Expected data in every chunk. Was it recorded without keep_chunks=True?"
     )
-    assert replay(trace, "nginx").figures.bytes == 20
+    assert replay(trace, "nginx").stats.bytes == 20
 
 
 def test_a_trace_without_chunks_cannot_be_replayed() -> None:
     full = tokens()
-    thin = Trace(full.request, full.response, (), full.end, None, full.figures)
+    thin = Trace(full.request, full.response, (), full.end, None, full.stats)
     with pytest.raises(TraceError, match="This trace keeps 0 of 10 chunks"):
         replay(thin, "passthrough")
 

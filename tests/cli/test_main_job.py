@@ -95,7 +95,7 @@ def test_check_says_where_each_demo_would_be_held(arguments: tuple[str, ...], tm
     assert words["app"] == words["server"] == words["passthrough"] == "streams"
     assert words["gae-standard"] == words["nginx:tls=on"] == "held to the end"
     again = Trace.from_json(saved.read_text("utf-8"))
-    assert again.figures.chunks >= 10
+    assert again.stats.chunks >= 10
     if arguments[1] == "/stream":
         assert len(points["server"]["bursts"]) == 10
 
@@ -122,7 +122,7 @@ def test_the_documents_client_sees_the_difference(via: str | None, together: boo
             text=True,
             timeout=60,
         )
-        made = server.traces.get().figures
+        made = server.traces.get().stats
     assert done.returncode == 0, done.stderr
     times = [float(found) for found in re.findall(r"^\+([\d.]+)s", done.stdout, re.MULTILINE)]
     assert len(times) >= 10

@@ -300,11 +300,11 @@ class TestFaults:
         broken = Full()
         broken.open.set()
         broken.raising = fault
-        assembly.teller.background.use({"broken": broken})
+        assembly.dispatcher.background.use({"broken": broken})
         wrapped = assembly.wrap(app)
         assert [served(wrapped) for _ in range(3)] == [b"onetwo"] * 3
         assembly.flush()
-        assert assembly.teller.background.faults == {"broken": 3}
+        assert assembly.dispatcher.background.faults == {"broken": 3}
         assert [record.levelname for record in caplog.records] == ["ERROR"]
 
     def test_a_trace_file_that_cannot_be_written_does_not_reach_the_response(
@@ -313,7 +313,7 @@ class TestFaults:
         assembly = Assembly(load({"log": "off", "jsonl": "/dev/full"}, folder=tmp_path, environ={}))
         assert served(assembly.wrap(app)) == b"onetwo"
         assembly.flush()
-        assert assembly.teller.background.faults["jsonl"] == 1
+        assert assembly.dispatcher.background.faults["jsonl"] == 1
         assert "The exporter jsonl raised. Responses are not affected" in caplog.text
 
     @pytest.mark.parametrize("times", [[5.0, 4.0, 3.0, 2.0], [float("nan")], [float("inf"), 0.0], [0.0]])
@@ -326,7 +326,7 @@ class TestFaults:
         path = tmp_path / "t.jsonl"
         assembly = Assembly(load({"jsonl": str(path), "log": "json"}, folder=tmp_path, environ={}))
         assert served(assembly.wrap(app)) == b"onetwo"
-        list(assembly.teller.live)
+        list(assembly.dispatcher.live)
         assembly.flush()
 
     def test_a_listener_that_raises_at_the_start_is_dropped_and_the_response_goes_on(
@@ -453,7 +453,7 @@ class TestRounds:
 
         monkeypatch.setattr(LogExporter, "look", look)
         assembly = Assembly(load({"log_open": 0.01}, folder=tmp_path, environ={}))
-        faults = assembly.teller.background.faults
+        faults = assembly.dispatcher.background.faults
 
         def app(environ: Any, start_response: Any) -> Iterator[bytes]:
             start_response("200 OK", [])

@@ -54,7 +54,17 @@ def arrivals(delivery: Trace) -> list[tuple[float, bytes]]:
     return [(round(chunk.at, 6), chunk.data or b"") for chunk in delivery.chunks]
 
 
-HOLDERS = ("limits", "blocks", "coalesce", "go_writer", "hold_back", "whole", "tls_records", "head_hold", "throttle")
+HOLDERS = (
+    "limits",
+    "blocks",
+    "coalesce",
+    "go_writer",
+    "hold_back",
+    "buffer_all",
+    "tls_records",
+    "head_hold",
+    "throttle",
+)
 EVENTS = [(step / 10, b"data: %011d\n\n" % step) for step in range(1, 6)]
 
 
@@ -87,7 +97,7 @@ def test_every_rule_that_holds_says_why_and_what_helps(name: str) -> None:
             "coalesce",
             "go_writer",
             "hold_back",
-            "whole",
+            "buffer_all",
             "tls_records",
             "head_hold",
             "nagle",
@@ -113,7 +123,7 @@ SECONDS = {"first_byte", "idle", "total", "delay", "latency", "linger"}
 MECHANISM = {"step", "level", "memory", "window"}
 
 
-def figures(profile: Profile) -> Iterator[tuple[str, float, bool]]:
+def stats(profile: Profile) -> Iterator[tuple[str, float, bool]]:
     """Every number that the file itself gives: of its stages, its pages, and the defaults of its options."""
     for entry in profile.stages:
         for key, value in entry.items():
@@ -132,7 +142,7 @@ def test_every_figure_is_in_a_fact(name: str) -> None:
     said = " ".join(fact.text for fact in profile.facts)
     missing = [
         (where, number)
-        for where, number, seconds in figures(profile)
+        for where, number, seconds in stats(profile)
         if not any(
             re.search(rf"(?<![\d.]){re.escape(text)}(?!\d)", said) for text in spellings(number, seconds=seconds)
         )

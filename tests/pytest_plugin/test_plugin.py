@@ -66,8 +66,8 @@ def test_a_stream_passes(pytester: pytest.Pytester) -> None:
 
 
 def test_the_joined_twin_fails_with_a_picture(pytester: pytest.Pytester) -> None:
-    twin = STREAMS.replace("stream_client(app)", "stream_client(joined(app))").replace(
-        "import assert_streams", "import assert_streams, joined"
+    twin = STREAMS.replace("stream_client(app)", "stream_client(buffered(app))").replace(
+        "import assert_streams", "import assert_streams, buffered"
     )
     result = run(pytester, twin)
     result.assert_outcomes(failed=1)
@@ -461,7 +461,7 @@ def test_a_server_of_the_session_has_one_via(pytester: pytest.Pytester) -> None:
     ("arguments", "message"),
     [
         (["--streamproof-via=ngnix"], "*'ngnix' is not a valid streamproof_via.*Was 'nginx' meant?*"),
-        (["--streamproof-like=apache"], "*'apache' is not a valid streamproof_like. Valid servers: uvicorn, *"),
+        (["--streamproof-server=apache"], "*'apache' is not a valid streamproof_server. Valid servers: uvicorn, *"),
         (["--streamproof-update-baseline"], "*--streamproof-update-baseline has no file.*"),
     ],
 )
@@ -479,14 +479,14 @@ def test_a_bad_hop_in_a_marker_is_a_usage_error(pytester: pytest.Pytester) -> No
 
 
 def test_settings_come_from_the_ini_file_and_the_flag_wins(pytester: pytest.Pytester) -> None:
-    pytester.makeini("[pytest]\nstreamproof_via = gae-standard\nstreamproof_like = waitress\n")
+    pytester.makeini("[pytest]\nstreamproof_via = gae-standard\nstreamproof_server = waitress\n")
     test = """
-        def test_it(via, stream_like):
-            assert (via, stream_like) == ("passthrough", "waitress")
+        def test_it(via, stream_server_behavior):
+            assert (via, stream_server_behavior) == ("passthrough", "waitress")
     """
     result = run(pytester, test, "--streamproof-via=passthrough")
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["streamproof: via passthrough, like waitress"])
+    result.stdout.fnmatch_lines(["streamproof: via passthrough, server waitress"])
 
 
 def test_fixtures_can_be_overridden(pytester: pytest.Pytester) -> None:
@@ -502,12 +502,12 @@ def test_fixtures_can_be_overridden(pytester: pytest.Pytester) -> None:
             return "gae-standard"
 
         @pytest.fixture
-        def stream_like():
+        def stream_server_behavior():
             return "waitress"
 
         def test_it(stream_client, stepped_clock):
             with stream_client(app).stream("GET", "/") as response:
-                assert response.extensions["streamproof"].line.like.name == "waitress"
+                assert response.extensions["streamproof"].line.server.name == "waitress"
                 with pytest.raises(Held):
                     assert_streams(response)
         """,
@@ -627,7 +627,7 @@ def test_anyios_plugin_runs_beside_it_on_both_backends(pytester: pytest.Pytester
                     await send({"type": "http.response.body", "body": b"chunk", "more_body": more})
             async with async_stream_client(app) as client, client.stream("GET", "/") as response:
                 await assert_streams_async(response)
-            assert response.trace.figures.longest_silence == 1800
+            assert response.trace.stats.longest_silence == 1800
     """
     run(pytester, test, beside=("anyio",)).assert_outcomes(passed=2)
 
@@ -651,7 +651,7 @@ def test_looptime_makes_pytest_asyncios_tests_virtual(
                     await send({"type": "http.response.body", "body": b"chunk", "more_body": more})
             async with async_stream_client(app) as client, client.stream("GET", "/") as response:
                 await assert_streams_async(response)
-            assert response.trace.figures.longest_silence == pytest.approx(1800)
+            assert response.trace.stats.longest_silence == pytest.approx(1800)
     """
     pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
     pytester.makepyfile(dedent(test))
@@ -721,7 +721,7 @@ def test_live_servers_serve_in_processes_of_their_own_under_xdist_too(pytester: 
             assert httpx.get(server.url).text.count("chunk") == 3
             assert live_server(app, server="gunicorn") is server
             trace = server.traces.get()
-            assert trace.outcome == "complete" and trace.figures.chunks == 3
+            assert trace.outcome == "complete" and trace.stats.chunks == 3
 
         def test_uvicorn(session_live_server):
             server = session_live_server(other, server="uvicorn", via="passthrough")

@@ -16,7 +16,7 @@ RECIPES = [
 ]
 
 #: How an app is joined where it is not handed to a client by name; Django's view is joined where it is written.
-TWINS = {3: "app.wsgi_app = joined(app.wsgi_app)\n"}
+TWINS = {3: "app.wsgi_app = buffered(app.wsgi_app)\n"}
 NEEDS = {3: ("flask",), 4: ("fastapi",), 5: ("django",), 6: ("starlette", "anyio")}
 
 
@@ -43,11 +43,11 @@ def twin(number: int, code: str) -> str:
     """The same recipe on the joined app."""
     if number == 5:
         return code.replace("Response(rows(), ", 'Response(["".join(rows())], ')
-    joining = "from streamproof.testing import joined\n"
+    joining = "from streamproof.testing import buffered\n"
     if number in TWINS:
         head, _, test = code.rpartition("\n\ndef test_")
         return f"{joining}{head}\n{TWINS[number]}\n\ndef test_{test}"
-    return joining + re.sub(r"(stream_client\()app\b", r"\1joined(app)", code)
+    return joining + re.sub(r"(stream_client\()app\b", r"\1buffered(app)", code)
 
 
 def test_there_are_ten() -> None:
@@ -92,7 +92,9 @@ def test_the_upload_on_the_page_runs_and_its_joined_twin_fails(pytester: pytest.
     blocks = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.M | re.S)
     (upload,) = [block for block in blocks if "def shout" in block]
     if control:
-        upload = "from streamproof.testing import joined\n" + upload.replace("client(shout)", "client(joined(shout))")
+        upload = "from streamproof.testing import buffered\n" + upload.replace(
+            "client(shout)", "client(buffered(shout))"
+        )
     pytester.makepyfile(upload)
     result = pytester.runpytest_inprocess("-p", "streamproof.pytest_plugin")
     result.assert_outcomes(**{"failed" if control else "passed": 1})

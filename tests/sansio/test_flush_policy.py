@@ -98,7 +98,7 @@ def policies(draw: st.DrawFn) -> FlushPolicy:
         max_delay=delay,
         min_size=draw(st.sampled_from([0, 20, 200])) if delay else 0,
         max_size=draw(st.sampled_from([0, 7, 64])),
-        whole=draw(st.booleans()),
+        align_to_boundaries=draw(st.booleans()),
         heartbeat=beat,
         heartbeat_size=draw(st.sampled_from([0, 40])) if beat else 0,
         before_first_byte=bool(beat) and draw(st.booleans()),
@@ -224,7 +224,7 @@ def test_enough_bytes_do_not_wait_for_the_delay() -> None:
 
 def test_huge_chunks_are_split_at_events() -> None:
     body = b"data: one\n\ndata: two\n\ndata: three\n\n"
-    writes = run(FlushPolicy(max_size=25, whole=True), [(0.0, body)]).writes
+    writes = run(FlushPolicy(max_size=25, align_to_boundaries=True), [(0.0, body)]).writes
     assert [data for _, data in writes] == [b"data: one\n\ndata: two\n\n", b"data: three\n\n"]
 
 
@@ -317,8 +317,8 @@ def test_a_machine_that_is_never_fed_wants_nothing(policy: FlushPolicy) -> None:
         {"on_error": "hide"},
         {"on_disconnect": "kill"},
         {"on_hold": "shout"},
-        {"streams": ("events",)},
-        {"never": (7,)},
+        {"always_stream": ("events",)},
+        {"never_stream": (7,)},
     ],
 )
 def test_what_cannot_be_used_is_refused_in_one_sentence(wrong: dict[str, Any]) -> None:

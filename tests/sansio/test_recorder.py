@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamproof.sansio.recorder import Phase, Recorder
-from streamproof.sansio.stats import GAP_BOUNDS, Figures
+from streamproof.sansio.stats import GAP_BOUNDS, Stats
 from streamproof.sansio.trace import Outcome, Request
 
 steps = st.lists(
@@ -31,11 +31,11 @@ def timeline(drawn: list[tuple[float, int, float]]) -> list[tuple[float, int, fl
     return out
 
 
-def model(chunks: list[tuple[float, int, float]], end: float) -> Figures:
+def model(chunks: list[tuple[float, int, float]], end: float) -> Stats:
     """The figures, computed the slow way from every chunk."""
     full = [(at - START, size, taken - START) for at, size, taken in chunks if size]
     if not full:
-        return Figures(empty_chunks=len(chunks))
+        return Stats(empty_chunks=len(chunks))
     gaps = [0] * (len(GAP_BOUNDS) + 1)
     for before, after in zip(full, full[1:], strict=False):
         gaps[bisect_left(GAP_BOUNDS, after[0] - before[0])] += 1
@@ -43,7 +43,7 @@ def model(chunks: list[tuple[float, int, float]], end: float) -> Figures:
     silences.append((end - START - full[-1][2], full[-1][2]))
     longest = max(silences, key=lambda pair: pair[0])
     waits = [taken - at for at, _, taken in full]
-    return Figures(
+    return Stats(
         first_byte=full[0][0],
         last_byte=full[-1][0],
         chunks=len(full),
@@ -65,7 +65,7 @@ def test_the_figures_are_those_of_the_model(drawn: list[tuple[float, int, float]
     recorder = Recorder(Request(), START)
     for at, size, taken in chunks:
         recorder.chunk(at, size, taken)
-    assert recorder.ended(Outcome.COMPLETE, end).figures == model(chunks, end)
+    assert recorder.ended(Outcome.COMPLETE, end).stats == model(chunks, end)
 
 
 @given(steps)
@@ -79,7 +79,7 @@ def test_kept_chunks_measure_the_same(drawn: list[tuple[float, int, float]]) -> 
     kept = full.ended(Outcome.COMPLETE, end)
     assert kept.whole
     assert kept.has_data
-    assert kept.figures.to_dict() | {"empty_chunks": 0} == thin.ended(Outcome.COMPLETE, end).figures.to_dict() | {
+    assert kept.stats.to_dict() | {"empty_chunks": 0} == thin.ended(Outcome.COMPLETE, end).stats.to_dict() | {
         "empty_chunks": 0
     }
 
@@ -91,7 +91,7 @@ def test_a_number_keeps_the_first_chunks_and_the_figures_of_all() -> None:
     trace = recorder.ended(Outcome.COMPLETE, 5.0)
     assert [chunk.at for chunk in trace.chunks] == [0.0, 1.0]
     assert not trace.whole
-    assert trace.figures.bytes == 50
+    assert trace.stats.bytes == 50
 
 
 def test_overlapping_sends_are_put_in_the_order_of_production() -> None:
@@ -116,7 +116,7 @@ def test_the_head_may_be_proposed_again_until_a_byte_committed_it() -> None:
 def test_a_chunk_that_nobody_took_has_no_backpressure() -> None:
     recorder = Recorder(Request(), 0.0)
     recorder.chunk(1.0, 5, None)
-    assert recorder.ended(Outcome.CLIENT_GONE, 9.0).figures.backpressure == 0.0
+    assert recorder.ended(Outcome.CLIENT_GONE, 9.0).stats.backpressure == 0.0
 
 
 def test_a_recording_ends_once() -> None:
@@ -129,8 +129,8 @@ def test_a_recording_ends_once() -> None:
 def test_the_figures_of_an_open_stream_tell_its_silence_so_far() -> None:
     recorder = Recorder(Request(), 0.0)
     recorder.chunk(1.0, 10, 1.0)
-    assert recorder.figures(8.5).longest_silence == 7.5
-    assert recorder.figures(9.5).longest_silence == 8.5
+    assert recorder.stats(8.5).longest_silence == 7.5
+    assert recorder.stats(9.5).longest_silence == 8.5
 
 
 def test_memory_does_not_grow_with_the_stream() -> None:

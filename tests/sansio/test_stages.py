@@ -17,6 +17,7 @@ from streamproof.sansio.machine import Cut, Data, End, Event, Events, Head, Stag
 from streamproof.sansio.stages import STAGES
 from streamproof.sansio.stages.abort import Abort
 from streamproof.sansio.stages.blocks import Blocks
+from streamproof.sansio.stages.buffer_all import BufferAll
 from streamproof.sansio.stages.coalesce import Coalesce
 from streamproof.sansio.stages.compress import Compress
 from streamproof.sansio.stages.first_read import FirstRead
@@ -34,7 +35,6 @@ from streamproof.sansio.stages.size_limit import SizeLimit
 from streamproof.sansio.stages.slz import Slz
 from streamproof.sansio.stages.throttle import Throttle
 from streamproof.sansio.stages.tls_records import TlsRecords
-from streamproof.sansio.stages.whole import Whole
 from streamproof.sansio.trace import Request
 
 GZIP = Request(headers=(("Accept-Encoding", "gzip"),))
@@ -154,9 +154,9 @@ VARIANTS: list[tuple[StageSettings, int | None]] = [
     (SizeLimit(50_000, only_length=True), 0),
     (Throttle(10_000, 40_000.0), None),
     (TlsRecords(), 16384),
-    (Whole(), None),
-    (Whole(on_cut="complete", add_length=False), None),
-    (Whole(on_cut="status", limit=50_000), 50_000),
+    (BufferAll(), None),
+    (BufferAll(on_cut="complete", add_length=False), None),
+    (BufferAll(on_cut="status", limit=50_000), 50_000),
 ]
 
 
@@ -214,7 +214,7 @@ def test_a_stage_holds_no_more_than_its_bound(variant: tuple[StageSettings, int 
         if bound is None:
             continue
         assert machine.held <= bound
-        if not isinstance(plan, Compress | Limits | SizeLimit | Whole):
+        if not isinstance(plan, Compress | Limits | SizeLimit | BufferAll):
             inside += len(event.data) if type(event) is Data else 0
             inside -= sum(len(gone.data) for gone in left if type(gone) is Data)
             assert machine.held == inside or type(event) in (End, Cut)
@@ -737,24 +737,24 @@ def test_tls_records_fill_before_they_leave() -> None:
 
 
 def test_whole_collects_and_names_the_length() -> None:
-    out = play(Whole(), [(0.0, head()), *CHUNK20, (0.4, End(5))])
+    out = play(BufferAll(), [(0.0, head()), *CHUNK20, (0.4, End(5))])
     assert told(out) == [(0.4, 200), (0.4, b"".join(LINE[1:4])), (0.4, "end")]
     assert out[0][1].headers[1:] == (("Content-Length", "60"),)  # type: ignore[union-attr]
     broken: list[Timed] = [(0.0, head()), *CHUNK20, (0.4, Cut("fin"))]
-    assert told(play(Whole(on_cut="complete"), broken))[-1] == (0.4, "end")
-    assert told(play(Whole(on_cut="status", status=503), broken))[0] == (0.4, 503)
-    assert told(play(Whole(), broken))[-1] == (0.4, "cut fin")
-    assert told(play(Whole(limit=30, limit_status=500), [(0.0, head()), *CHUNK20]))[0] == (0.2, 500)
+    assert told(play(BufferAll(on_cut="complete"), broken))[-1] == (0.4, "end")
+    assert told(play(BufferAll(on_cut="status", status=503), broken))[0] == (0.4, 503)
+    assert told(play(BufferAll(), broken))[-1] == (0.4, "cut fin")
+    assert told(play(BufferAll(limit=30, limit_status=500), [(0.0, head()), *CHUNK20]))[0] == (0.2, 500)
 
 
 def test_whole_makes_head_wait_for_the_body_that_get_brings() -> None:
     events: list[Timed] = [(0.0, head()), *CHUNK20, (0.4, End(5))]
-    out = play(Whole(of_head=True), events, Request("HEAD"))
+    out = play(BufferAll(of_head=True), events, Request("HEAD"))
     assert out[0][0] == 0.4
     assert ("Content-Length", "60") in headers(out)
-    unasked = play(Whole(of_head=True), [(0.0, head()), (0.4, End())], Request("HEAD"))
+    unasked = play(BufferAll(of_head=True), [(0.0, head()), (0.4, End())], Request("HEAD"))
     assert headers(unasked) == (("Content-Type", "text/plain"),)
-    assert play(Whole(), [(0.0, head())], Request("HEAD")) == [(0.0, head())]
+    assert play(BufferAll(), [(0.0, head())], Request("HEAD")) == [(0.0, head())]
 
 
 @pytest.mark.parametrize(

@@ -48,9 +48,9 @@ def test_json_gives_back_the_same_trace(trace: Trace) -> None:
 
 def test_a_trace_without_its_chunks_keeps_its_figures() -> None:
     full = tokens()
-    thin = Trace(full.request, full.response, (), full.end, None, full.figures)
+    thin = Trace(full.request, full.response, (), full.end, None, full.stats)
     again = Trace.from_json(thin.to_json())
-    assert again.figures == full.figures
+    assert again.stats == full.stats
     assert not again.whole
 
 

@@ -150,7 +150,7 @@ def test_locate_wants_two_places_with_chunks() -> None:
     with pytest.raises(ConfigurationError, match="Expected at least two places"):
         locate([("app", tokens())])
     full = tokens()
-    thin = Trace(full.request, full.response, (), full.end, None, full.figures)
+    thin = Trace(full.request, full.response, (), full.end, None, full.stats)
     with pytest.raises(ConfigurationError, match="The trace taken at 'app' keeps no chunks"):
         locate([("app", thin), ("server", full)])
 

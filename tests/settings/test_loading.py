@@ -55,7 +55,7 @@ def test_the_nearest_folder_upward_that_has_a_file_counts(tmp_path: Path) -> Non
         ("budget", "max_silence=15 min_bursts=3", {"max_silence": 15, "min_bursts": 3}),
         ("via", "", None),
         ("sample", "0.1", 0.1),
-        ("policy", "heartbeat=10 open=off", {"heartbeat": 10, "open": False}),
+        ("policy", "heartbeat=10 detect_untyped=off", {"heartbeat": 10, "detect_untyped": False}),
         ("policy", "sse", "sse"),
     ],
 )
@@ -71,7 +71,7 @@ def test_variables_are_read_by_their_kind(name: str, text: str, value: object, t
             {"STREAMPROOF_JSNOL": "x"},
             "STREAMPROOF_JSNOL is not a setting. Expected a valid name. Did you mean 'STREAMPROOF_JSONL'?",
         ),
-        ({"STREAMPROOF_TELL": "no"}, "STREAMPROOF_TELL is 'no'. Expected streams or all. Is it spelled right?"),
+        ({"STREAMPROOF_EXPORT": "no"}, "STREAMPROOF_EXPORT is 'no'. Expected streams or all. Is it spelled right?"),
         (
             {"STREAMPROOF_SAMPLE": "2"},
             "STREAMPROOF_SAMPLE is '2'. Expected a number from 0 to 1. Is it spelled right?",

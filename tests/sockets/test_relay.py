@@ -217,7 +217,7 @@ def test_records_over_tls(tmp_path_factory: pytest.TempPathFactory) -> None:
         request = Request("GET", play.target, "1.1", (("Host", "origin.test"),))
         _, real = read(port, request, client)
     assert len({chunk.at for chunk in real.chunks}) == 1
-    assert real.figures.bytes == 500
+    assert real.stats.bytes == 500
 
 
 def test_the_relay_names_its_hops() -> None:

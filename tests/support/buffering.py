@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 
-def joining_wsgi(app: Any) -> Any:
+def buffering_wsgi(app: Any) -> Any:
     """``app`` with its blocks joined into one."""
 
     def joined(environ: Any, start_response: Any) -> Any:
@@ -19,7 +19,7 @@ def joining_wsgi(app: Any) -> Any:
     return joined
 
 
-def joining_asgi(app: Any) -> Any:
+def buffering_asgi(app: Any) -> Any:
     """``app`` with its body events joined into one."""
 
     async def joined(scope: Any, receive: Any, send: Any) -> None:

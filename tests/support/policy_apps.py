@@ -17,7 +17,7 @@ from urllib.parse import parse_qs
 
 from streamproof import wrap
 from streamproof.sansio.flush import FlushPolicy
-from tests.support.buffering import joining_asgi, joining_wsgi
+from tests.support.buffering import buffering_asgi, buffering_wsgi
 
 TICK = 0.02  # seconds between two looks at a gate, and between two chunks
 BEAT = 0.05  # seconds
@@ -30,8 +30,8 @@ MAX_SIZE = 8192
 
 POLICIES: dict[str, FlushPolicy] = {
     "heartbeat": FlushPolicy(heartbeat=BEAT),
-    "coalesce": FlushPolicy(max_delay=0.1, min_size=4096, whole=True),
-    "split": FlushPolicy(max_size=MAX_SIZE, whole=True),
+    "coalesce": FlushPolicy(max_delay=0.1, min_size=4096, align_to_boundaries=True),
+    "split": FlushPolicy(max_size=MAX_SIZE, align_to_boundaries=True),
     "compress": FlushPolicy(compress=("gzip",)),
     "error": FlushPolicy(on_error="event"),
     "cut": FlushPolicy(on_error="cut"),
@@ -153,12 +153,12 @@ def _joining_head_and_all(app: Any) -> Any:
                 for one in kept:
                     await send(one)
 
-        await joining_asgi(app)(scope, receive, keep)
+        await buffering_asgi(app)(scope, receive, keep)
 
     return joined
 
 
-_WSGI = _variants(_plain_wsgi, joining_wsgi)
+_WSGI = _variants(_plain_wsgi, buffering_wsgi)
 _ASGI = _variants(_plain_asgi, _joining_head_and_all)
 
 

@@ -13,7 +13,7 @@ from streamproof.sansio.flush import FlushPolicy
 PAUSE = 0.08  # seconds; longer than what a verdict calls prompt
 
 gives_way = wrap(_blocking, policy=FlushPolicy())
-keeps_going = wrap(_blocking, policy=FlushPolicy(yields=False))
+keeps_going = wrap(_blocking, policy=FlushPolicy(yield_to_loop=False))
 
 
 def _text(environ: Any, start_response: Any) -> Any:

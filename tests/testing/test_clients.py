@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from streamproof.testing.buffering import joined
+from streamproof.testing.buffering import buffered
 from streamproof.testing.clients import streaming
 from streamproof.testing.clocks import SteppedClock, VirtualLoop, stepped
 from streamproof.testing.lockstep import Held, assert_stops, assert_stops_async, assert_streams, assert_streams_async
@@ -27,7 +27,7 @@ def test_werkzeugs_client(control: bool) -> None:
     from werkzeug.test import Client
 
     app = WSGIStream()
-    response = streaming(Client(joined(app) if control else app)).get("/")
+    response = streaming(Client(buffered(app) if control else app)).get("/")
     if control:
         with pytest.raises(Held):
             assert_streams(response)
@@ -199,14 +199,14 @@ def test_djangos_async_client(django_urls: None, control: bool) -> None:
     on_asyncio(main)
 
 
-@pytest.mark.parametrize("like", ["uvicorn", "gunicorn-asgi", "daphne"])
-def test_djangos_async_client_may_leave(django_urls: None, like: str) -> None:
+@pytest.mark.parametrize("server", ["uvicorn", "gunicorn-asgi", "daphne"])
+def test_djangos_async_client_may_leave(django_urls: None, server: str) -> None:
     from django.test import AsyncClient
 
     global ASYNC_BODY
 
     async def main() -> None:
-        response: Any = await streaming(AsyncClient(), like=like).get("/astream")
+        response: Any = await streaming(AsyncClient(), server=server).get("/astream")
         async for chunk in response.streaming_content:
             assert chunk == b"chunk 1\n"
             break
@@ -216,7 +216,7 @@ def test_djangos_async_client_may_leave(django_urls: None, like: str) -> None:
         assert trace_of(response).outcome == "client_gone"
 
     async def by_djangos_own_close() -> None:
-        response: Any = await streaming(AsyncClient(), like=like).get("/astream")
+        response: Any = await streaming(AsyncClient(), server=server).get("/astream")
         assert await anext(aiter(response)) == b"chunk 1\n"
         response.close()
         response.close()
@@ -300,7 +300,7 @@ def test_starlettes_client(control: bool) -> None:
     from starlette.testclient import TestClient
 
     app = ASGIStream()
-    client = streaming(TestClient(joined(app) if control else app))
+    client = streaming(TestClient(buffered(app) if control else app))
     with client.stream("GET", "/") as response:
         if control:
             with pytest.raises(Held):

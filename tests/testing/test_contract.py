@@ -9,7 +9,7 @@ import pytest
 
 import streamproof.asgi
 import streamproof.wsgi
-from streamproof.testing.buffering import joined
+from streamproof.testing.buffering import buffered
 from streamproof.testing.clocks import stepped
 from streamproof.testing.contract import ContractBroken, ContractReport, check_stream_contract, examine_contract
 from streamproof.testing.recorded_taps import tap
@@ -108,7 +108,7 @@ def test_an_app_that_never_listens_is_named() -> None:
 @pytest.mark.parametrize("inner", ["wsgi", "asgi"])
 def test_a_middleware_that_joins_is_named(inner: Any) -> None:
     with stepped():
-        found = broken(examine_contract(lambda app: joined(app), inner=inner))
+        found = broken(examine_contract(lambda app: buffered(app), inner=inner))
     assert found["each chunk leaves before the next is made"] == "the app made 4 chunks before one left (4 became 1)"
 
 

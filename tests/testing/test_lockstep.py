@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from streamproof.testing.clocks import SteppedClock, stepped
-from streamproof.testing.event_log import READER, Ledger
+from streamproof.testing.event_log import READER, EventLog
 from streamproof.testing.lockstep import (
     Held,
     NotStopped,
@@ -32,9 +32,9 @@ def clock() -> Iterator[SteppedClock]:
         yield clock
 
 
-def ledger(*events: str, size: int = 1) -> Ledger:
+def event_log(*events: str, size: int = 1) -> EventLog:
     """A ledger of `events`: a place's name, and how many bytes when it is not `size`."""
-    made = Ledger()
+    made = EventLog()
     for event in events:
         place, _, count = event.partition(" ")
         if place not in (READER, "app") and place not in made.places:
@@ -60,7 +60,7 @@ def ledger(*events: str, size: int = 1) -> Ledger:
     ],
 )
 def test_order_decides(events: list[str], fault: str | None) -> None:
-    found = find_fault(ledger(*events))
+    found = find_fault(event_log(*events))
     if fault is None:
         assert found is None
     else:
@@ -69,7 +69,7 @@ def test_order_decides(events: list[str], fault: str | None) -> None:
 
 
 def test_the_first_chunk_that_was_overtaken_is_the_one_named() -> None:
-    found = ran_ahead(ledger("app 5", "reader 5", "app 7", "app", "reader 7", "reader"), "app")
+    found = ran_ahead(event_log("app 5", "reader 5", "app 7", "app", "reader 7", "reader"), "app")
     assert found is not None
     assert (found[0], found[1].size) == (2, 7)
 
@@ -156,7 +156,7 @@ def test_a_deaf_app_is_not_stopped_and_told_of() -> None:
         with pytest.raises(NotStopped, match=r"uvicorn told the app \(http.disconnect\), and the app works on"):
             assert_stops(response)
     app = ASGIStream(chunks=None, listens=False)
-    with client(app, like="daphne") as reader, reader.stream("GET", "/") as response:
+    with client(app, server="daphne") as reader, reader.stream("GET", "/") as response:
         next(response.extensions["streamproof"].body_iterator)
         with pytest.raises(NotStopped, match="until daphne cancelled it after 10 s"):
             assert_stops(response)

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from streamproof.testing.buffering import joined
+from streamproof.testing.buffering import buffered
 from streamproof.testing.clocks import SteppedClock, VirtualLoop, stepped
 from streamproof.testing.lockstep import Held, assert_streams, assert_streams_async
-from streamproof.testing.server_behavior import LIKES
+from streamproof.testing.server_behavior import SERVER_BEHAVIORS
 from streamproof.testing.transports import Transport
 
 from ..support.testing_apps import ASGIStream, WSGIStream, need, pause
@@ -87,7 +87,7 @@ def test_an_async_reader_holds_each_chunk_before_the_next_is_made(library: Any, 
 def test_the_proof_passes_on_the_app_and_fails_on_its_joined_twin(
     library: Any, kind: Any, control: bool, clock: SteppedClock
 ) -> None:
-    app = joined(kind()) if control else kind()
+    app = buffered(kind()) if control else kind()
     with library.Client(transport=Transport(app)) as client, client.stream("GET", URL) as response:
         if control:
             with pytest.raises(Held, match="inner app produced chunk 2 before the reader held chunk 1"):
@@ -98,7 +98,7 @@ def test_the_proof_passes_on_the_app_and_fails_on_its_joined_twin(
 
 @pytest.mark.parametrize("control", [False, True], ids=["as_is", "joined"])
 def test_the_proof_holds_for_endless_streams_of_async_clients(library: Any, run: Any, control: bool) -> None:
-    app = joined(ASGIStream(chunks=None)) if control else ASGIStream(chunks=None)
+    app = buffered(ASGIStream(chunks=None)) if control else ASGIStream(chunks=None)
 
     async def main() -> None:
         async with library.AsyncClient(transport=Transport(app)) as client, client.stream("GET", URL) as response:
@@ -134,7 +134,7 @@ def test_the_trace_of_a_reader_who_left_has_what_was_made_and_says_what_was_take
     trace = response.trace
     assert [(chunk.at, chunk.accepted_at) for chunk in trace.chunks] == [(0.0, 0.0), (1.0, None)]
     assert (trace.outcome, trace.end.at, trace.end.reason) == ("client_gone", 1.0, "the reader left")
-    assert trace.delivery.figures.chunks == 2
+    assert trace.delivery.stats.chunks == 2
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -181,7 +181,7 @@ def test_without_raising_an_app_that_fails_before_its_head_answers_500(library: 
 
 
 def test_daphne_leaves_a_broken_stream_open_so_its_reader_times_out(library: Any, clock: SteppedClock) -> None:
-    transport = Transport(ASGIStream(fails_at=2), like="daphne", raise_app_exceptions=False)
+    transport = Transport(ASGIStream(fails_at=2), server="daphne", raise_app_exceptions=False)
     with (
         library.Client(transport=transport) as client,
         client.stream("GET", URL) as response,
@@ -206,20 +206,20 @@ def test_a_class_that_is_awaited_is_an_app(library: Any) -> None:
         assert client.get(URL).status_code == 204
 
 
-@pytest.mark.parametrize("like", [name for name, like in LIKES.items() if like.kind == "asgi"])
-def test_each_server_names_itself_to_the_app_as_it_does(like: str, clock: SteppedClock) -> None:
+@pytest.mark.parametrize("server", [name for name, server in SERVER_BEHAVIORS.items() if server.kind == "asgi"])
+def test_each_server_names_itself_to_the_app_as_it_does(server: str, clock: SteppedClock) -> None:
     need("httpx")
     import httpx
 
     app = ASGIStream(listens=False)
-    with httpx.Client(transport=Transport(app, like=like)) as client:
+    with httpx.Client(transport=Transport(app, server=server)) as client:
         assert client.get(URL).content == b"".join(CHUNKS)
-    assert app.scope["asgi"].get("spec_version") == LIKES[like].spec_version
-    assert ("extensions" in app.scope) == (LIKES[like].extensions is not None)
+    assert app.scope["asgi"].get("spec_version") == SERVER_BEHAVIORS[server].spec_version
+    assert ("extensions" in app.scope) == (SERVER_BEHAVIORS[server].extensions is not None)
 
 
 @pytest.mark.parametrize(
-    ("like", "ends"),
+    ("server", "ends"),
     [
         ("uvicorn", "runs on"),
         ("hypercorn", "runs on"),
@@ -230,13 +230,13 @@ def test_each_server_names_itself_to_the_app_as_it_does(like: str, clock: Steppe
     ],
 )
 def test_each_server_tells_a_deaf_app_its_own_way_that_the_reader_left(
-    like: str, ends: str, clock: SteppedClock
+    server: str, ends: str, clock: SteppedClock
 ) -> None:
     need("httpx")
     import httpx
 
     app = ASGIStream(chunks=None, seconds=0.0, listens=False)
-    with httpx.Client(transport=Transport(app, like=like)) as client, client.stream("GET", URL) as response:
+    with httpx.Client(transport=Transport(app, server=server)) as client, client.stream("GET", URL) as response:
         next(response.iter_raw())
         response.close()
         exchange = response.extensions["streamproof"]
@@ -393,8 +393,8 @@ def test_a_sync_client_works_inside_a_running_loop_too(library: Any) -> None:
 
 
 def test_an_unknown_server_is_refused_with_the_valid_ones() -> None:
-    with pytest.raises(ValueError, match=r"like='apache' is no server for a WSGI app. Expected one of: gunicorn, wai"):
-        Transport(WSGIStream(), like="apache")
+    with pytest.raises(ValueError, match="server='apache' is not a server for a WSGI app. Expected one of: gunicorn"):
+        Transport(WSGIStream(), server="apache")
     with pytest.raises(ValueError, match="is no known profile"):
         Transport(WSGIStream(), via="ngnix")
 
@@ -452,7 +452,7 @@ ECHOED = ["made 1", "read 8", "made 2", "read 8", "made 3", "read 8", "made all"
 @pytest.mark.parametrize("control", [False, True], ids=["as_is", "joined"])
 def test_a_request_reaches_the_app_chunk_by_chunk(library: Any, kind: Any, control: bool) -> None:
     app = kind()
-    transport = Transport(joined(app) if control else app)
+    transport = Transport(buffered(app) if control else app)
     with (
         library.Client(transport=transport) as client,
         client.stream("POST", URL, content=app.chunks()) as response,
@@ -470,7 +470,7 @@ def test_an_async_request_reaches_the_app_chunk_by_chunk(library: Any, run: Any,
     app = ASGIEcho()
 
     async def main() -> None:
-        transport = Transport(joined(app) if control else app)
+        transport = Transport(buffered(app) if control else app)
         async with (
             library.AsyncClient(transport=transport) as client,
             client.stream("POST", URL, content=app.achunks()) as response,
@@ -569,14 +569,14 @@ def test_a_file_that_the_server_is_to_send_arrives_as_body(library: Any, tmp_pat
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.pathsend", "path": str(tmp_path / "export")})
 
-    transport = Transport(joined(app) if control else app, like="granian")
+    transport = Transport(buffered(app) if control else app, server="granian")
     with library.Client(transport=transport) as client, client.stream("GET", URL) as response:
         if control:
             with pytest.raises(Held, match="1 chunk of 256000 B came"):
                 assert_streams(response)
         else:
             assert_streams(response)
-            assert response.trace.figures.bytes == len(data)
+            assert response.trace.stats.bytes == len(data)
     with library.Client(transport=transport) as client:
         assert client.get(URL).content == data
 
@@ -587,8 +587,10 @@ def test_starlettes_files_go_where_they_may(tmp_path: Path) -> None:
     from starlette.responses import FileResponse
 
     (tmp_path / "export").write_text("rows")
-    for like in ("granian", "uvicorn"):
-        with httpx.Client(transport=Transport(FileResponse(tmp_path / "export"), like=like, lifespan=False)) as client:
+    for server in ("granian", "uvicorn"):
+        with httpx.Client(
+            transport=Transport(FileResponse(tmp_path / "export"), server=server, lifespan=False)
+        ) as client:
             assert client.get(URL).text == "rows"
 
 
@@ -632,7 +634,7 @@ def test_trailers_come_when_they_were_asked_for(library: Any, run: Any) -> None:
             ({"trailers": True}, [(b"x-sum", b"3"), (b"x-sum", b"4")]),
             ({"trailers": True, "via": "passthrough"}, []),
         ):
-            for one in (app, joined(app)):
+            for one in (app, buffered(app)):
                 async with library.AsyncClient(transport=Transport(one, **options)) as client:
                     response = await client.get(URL)
                 assert response.content == b"chunkchunk"

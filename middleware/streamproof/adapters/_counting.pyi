@@ -2,7 +2,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from types import TracebackType
 from typing import Any, Protocol, final
 
-from ..sansio.stats import Tally as _Tally
+from ..sansio.stats import RunningStats as _Tally
 from .recording import Recording
 
 class _Watched(Protocol):
@@ -10,14 +10,14 @@ class _Watched(Protocol):
     def refused(self, error: BaseException, produced: float, size: int, data: None) -> None: ...
 
 @final
-class Tally(_Tally): ...  # as far as anybody can see
+class RunningStats(_Tally): ...  # as far as anybody can see
 
 @final
 class Blocks(Iterator[bytes]):
     def __new__(
         cls,
         iterator: Iterator[bytes],
-        tally: Tally,
+        running: RunningStats,
         started_at: float,
         recording: Recording,
         failed: Callable[[Recording, BaseException], object],
@@ -38,7 +38,7 @@ class Sender:
     def __new__(
         cls,
         send: Callable[[Any], Awaitable[object]],
-        tally: Tally,
+        running: RunningStats,
         started_at: float,
         watched: _Watched,
         clock: Callable[[], float] | None,

@@ -16,7 +16,7 @@ from ..sansio.findings import Budget, Finding, examine
 from ..sansio.flush import FlushPolicy
 from ..sansio.trace import Trace
 from . import holds
-from .policy import Flushing
+from .policy import PreparedPolicy
 from .recording import BudgetExceeded, Listener, Recording, log
 
 Action = Literal["log", "metric", "raise"] | Callable[[Finding, Trace], object]
@@ -30,7 +30,7 @@ _ONLOOKER = FlushPolicy(
     accel_buffering=False,
     no_transform=False,
     incremental=False,
-    yields=False,
+    yield_to_loop=False,
     on_disconnect="ignore",
     on_hold="count",
 )
@@ -66,7 +66,7 @@ class BudgetWatch:
     def ended(self, recording: Recording, trace: Trace) -> None:
         """It is over. Raises BudgetExceeded where that was asked for."""
         found = list(_over(trace, self._budget))
-        watch, limit = recording.asked.get(holds.KEY), self._budget.max_hold
+        watch, limit = recording.request_source.get(holds.KEY), self._budget.max_hold
         if isinstance(watch, holds.Watch) and limit is not None and (held := watch.longest_hold()) > limit:
             hint = "Which layer inside holds it? Put the tap one layer further out to see."
             found.append(Finding("SP104", "held", f"{held:.3f} s, the budget is {limit:g} s", hint, held, limit))
@@ -92,7 +92,7 @@ def _over(trace: Trace, budget: Budget) -> Iterable[Finding]:
 
 def enforced(
     app: Any,
-    flushed: Callable[[Any, Flushing], Any],
+    apply_policy: Callable[[Any, PreparedPolicy], Any],
     policy: FlushPolicy | None,
     budget: Budget | None,
     on_violation: OnViolation,
@@ -108,4 +108,4 @@ def enforced(
         on_trace = (*((on_trace,) if callable(on_trace) else on_trace), watch)
         if policy is None and budget.max_hold is not None:
             policy = _ONLOOKER
-    return app if policy is None else flushed(app, Flushing(policy)), on_trace
+    return app if policy is None else apply_policy(app, PreparedPolicy(policy)), on_trace

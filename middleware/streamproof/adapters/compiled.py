@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..sansio.stats import GAP_BOUNDS, Sums
+from ..sansio.stats import GAP_BOUNDS, RunningStatsLike
 from .recording import clock
 
 
@@ -28,6 +28,6 @@ def _load() -> Any:
 counting = _load()
 
 
-def sums() -> Sums | None:
+def sums() -> RunningStatsLike | None:
     """What a recorder adds up with, and the compiled objects take; None when there is nothing compiled."""
-    return None if counting is None else counting.Tally()
+    return None if counting is None else counting.RunningStats()

@@ -21,7 +21,7 @@ _SILENCE = 5.0  # seconds; shorter than the limits of every hop that is known
 _LARGEST = 1 << 17  # bytes; a heartbeat of more than this is a download
 
 
-class Flushing:
+class PreparedPolicy:
     """``policy`` at work in this process.
 
     Raises ConfigurationError when a coding's library is not installed, or no heartbeat frees what the hops of

@@ -84,7 +84,7 @@ class Listeners:
             except Exception:
                 self._drop(listener)
 
-    def tell(self, recording: Recording, trace: Trace) -> None:
+    def export(self, recording: Recording, trace: Trace) -> None:
         """Tell ``trace`` to each listener; drop the one that raises."""
         for listener in self._listeners:
             try:
@@ -107,15 +107,15 @@ class Recording:
     """The recording of one response on its way: told once, as soon as it is known how the stream ended.
 
     ``exhausted_at`` is when the app had handed over its last chunk (seconds on :data:`clock`), ``gone`` that the reader
-    was seen to leave. The first verdict given with :meth:`judge` stays, whatever :meth:`end` says later.
+    was seen to leave. The first verdict given with :meth:`set_outcome` stays, whatever :meth:`end` says later.
 
     Each middleware has its own kind, which reads the request from environ or scope at the end: an open one has no copy.
     """
 
-    __slots__ = ("_asked", "_listeners", "_verdict", "exhausted_at", "gone", "method", "recorder", "route")
+    __slots__ = ("_request_source", "_listeners", "_verdict", "exhausted_at", "gone", "method", "recorder", "route")
 
-    def __init__(self, recorder: Recorder, method: str, asked: Any, listeners: Listeners) -> None:
-        self.recorder, self.method, self._asked = recorder, method, asked
+    def __init__(self, recorder: Recorder, method: str, request_source: Any, listeners: Listeners) -> None:
+        self.recorder, self.method, self._request_source = recorder, method, request_source
         self.exhausted_at: float | None = None
         self.gone = False
         self.route: Any = None  # what a listener found: frameworks forget it before the stream ends
@@ -138,12 +138,12 @@ class Recording:
         return self._listeners is not None and bool(self._listeners._watchers)
 
     @property
-    def asked(self) -> Any:
+    def request_source(self) -> Any:
         """The environ or scope of the request."""
-        return self._asked
+        return self._request_source
 
     @property
-    def told(self) -> bool:
+    def exported(self) -> bool:
         """Is it over?"""
         return self._listeners is None
 
@@ -153,7 +153,7 @@ class Recording:
         if self._listeners is not None and self._listeners._watchers:
             self._listeners.headed(self)
 
-    def judge(self, outcome: Outcome, by: str | None = None, reason: str | None = None) -> None:
+    def set_outcome(self, outcome: Outcome, by: str | None = None, reason: str | None = None) -> None:
         """Somebody knows how it ended; the first to know is believed."""
         if self._verdict is None:
             self._verdict = (outcome, by, reason)
@@ -166,12 +166,12 @@ class Recording:
         if listeners is None:
             return
         outcome, by, reason = self._verdict or (outcome, by, reason)
-        if outcome is Outcome.COMPLETE and (failed := self._asked.get(FAILED)) is not None:
+        if outcome is Outcome.COMPLETE and (failed := self._request_source.get(FAILED)) is not None:
             outcome, reason = Outcome.APP_ERROR, failed
         version, headers = self._version_and_fields()
         self.recorder.request = _request(self.method, self.target, version, redacted(headers))
         now = at or self.exhausted_at or clock()
-        listeners.tell(self, self.recorder.ended(outcome, now, by=by, reason=reason))
+        listeners.export(self, self.recorder.ended(outcome, now, by=by, reason=reason))
 
     def __del__(self) -> None:
         if self._listeners is None:
@@ -179,7 +179,7 @@ class Recording:
         if self.exhausted_at is None:
             self.end(Outcome.ABANDONED)
         else:  # a body of one chunk may be a list, which has nothing to close
-            self.end(Outcome.COMPLETE, reason=NEVER_CLOSED if self.recorder.figures(clock()).chunks > 1 else None)
+            self.end(Outcome.COMPLETE, reason=NEVER_CLOSED if self.recorder.stats(clock()).chunks > 1 else None)
 
 
 def redacted(headers: Headers) -> Headers:

@@ -46,9 +46,9 @@ def notes(
             if measured.outcome is Outcome.COMPLETE
             else "the reader sees a response that was broken off"
         )
-        out.append(Note(f"The app raised after {_count(app.figures.chunks)}: {said}; {seen}."))
+        out.append(Note(f"The app raised after {_count(app.stats.chunks)}: {said}; {seen}."))
     elif measured.outcome is Outcome.CUT:
-        out.append(Note(f"{asked} was cut after {measured.figures.bytes} B: {measured.end.reason}."))
+        out.append(Note(f"{asked} was cut after {measured.stats.bytes} B: {measured.end.reason}."))
     elif measured.outcome is Outcome.COMPLETE and response is not None:
         out += _not_a_stream(asked, measured, app)
     return out
@@ -77,16 +77,16 @@ def _not_ok(asked: str, measured: Trace, server: str, log: str) -> Note:
 
 def _not_a_stream(asked: str, measured: Trace, app: Trace | None) -> list[Note]:
     assert measured.response is not None
-    figures = measured.figures if app is None else app.figures
-    if figures.chunks > 1:
+    stats = measured.stats if app is None else app.stats
+    if stats.chunks > 1:
         return []
-    if figures.chunks == 0:
+    if stats.chunks == 0:
         return [Note(f"{asked} has no body ({measured.response.status}). Expected one to stream. Is the method right?")]
     length = header(measured.response.headers, "content-length")
     how = "in one chunk" if length is None else f"in one chunk, its Content-Length {length} known beforehand"
     return [
         Note(
-            f"{asked} is not a stream: the body came {how}, {figures.first_byte or 0.0:.3f} s after the request. "
+            f"{asked} is not a stream: the body came {how}, {stats.first_byte or 0.0:.3f} s after the request. "
             "Expected chunks. Does the view join what it should yield?"
         )
     ]

@@ -84,9 +84,9 @@ class Page:
         width = min(_label_width(items), WIDTH - 25 - 2 - outcome - word)
         self.line(f"{'':{width}} first  last bursts   lag {'outcome':{outcome}} verdict")
         for item in items:
-            figures = item.delivery.figures
+            stats = item.delivery.stats
             lag = "-" if item.vantage == "app" else _time(item.worst_lag)
-            times = f"{_time(figures.first_byte):>6}{_time(figures.last_byte):>6}{len(item.bursts):>7}{lag:>6}"
+            times = f"{_time(stats.first_byte):>6}{_time(stats.last_byte):>6}{len(item.bursts):>7}{lag:>6}"
             left = f"{_label(item, width)}{times} {item.delivery.outcome:{outcome}} "
             self.line(self._coloured(left, item))
 

@@ -79,17 +79,17 @@ class Report:
 
 
 def _vantage(item: Diagnosis) -> dict[str, Any]:
-    figures, verdict = item.delivery.figures, item.verdict
+    stats, verdict = item.delivery.stats, item.verdict
     response = item.delivery.response
     return {
         "vantage": item.vantage,
         "grade": item.grade,
         "status": None if response is None else response.status,
         "outcome": str(item.delivery.outcome),
-        "first_byte": figures.first_byte,
-        "last_byte": figures.last_byte,
+        "first_byte": stats.first_byte,
+        "last_byte": stats.last_byte,
         "end": item.delivery.end.at,
-        "bytes": figures.bytes,
+        "bytes": stats.bytes,
         "bursts": [[burst.at, burst.size] for burst in item.bursts],
         "worst_lag": item.worst_lag,
         "held": item.held,

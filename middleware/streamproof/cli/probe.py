@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     if silence is not None:
         report.notes.append(Note(silence))
     elif trace.outcome is Outcome.CUT:
-        report.notes.append(Note(f"The server cut the response after {trace.figures.bytes} B: {trace.end.reason}."))
+        report.notes.append(Note(f"The server cut the response after {trace.stats.bytes} B: {trace.end.reason}."))
     elif trace.outcome is Outcome.CLIENT_GONE:
         report.notes.append(Note(f"The reader left {trace.end.reason}.", finding=False))
     if page is None:

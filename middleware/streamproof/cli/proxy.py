@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
             try:
                 host, bound = stack.enter_context(
                     relaying(
-                        via, upstream, port=port, tls=_throw_away() if secure else None, on_change=board.teller(via)
+                        via, upstream, port=port, tls=_throw_away() if secure else None, on_change=board.dispatcher(via)
                     )
                 )
             except OSError as error:
@@ -142,7 +142,7 @@ class _Lines:
         note = ", by users' reports only" if via.grade == "reported" else ""
         self._print(f"{via.text} at {url} in front of {upstream[0]}:{upstream[1]} (facts: {via.grade}{note})")
 
-    def teller(self, via: Via) -> Any:
+    def dispatcher(self, via: Via) -> Any:
         """What the relay of ``via`` calls when something changed; in the relay's thread."""
         return lambda exchange: self._changed(via, exchange)
 

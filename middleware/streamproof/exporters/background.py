@@ -149,7 +149,7 @@ class Background:
 
 def is_stream(trace: Trace) -> bool:
     """Did the app produce more than one chunk, or the response not end clean?"""
-    return trace.outcome is not Outcome.COMPLETE or trace.figures.chunks > 1
+    return trace.outcome is not Outcome.COMPLETE or trace.stats.chunks > 1
 
 
 def _work(

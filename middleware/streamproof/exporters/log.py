@@ -96,21 +96,21 @@ class LogExporter:
 
 def line(trace: Trace, route: str | None = None) -> dict[str, Any]:
     """What one line says of ``trace``: names and values, None left out. Durations in seconds, sizes in bytes."""
-    figures, end = trace.figures, trace.end
+    stats, end = trace.stats, trace.end
     told = {
         "outcome": str(end.outcome),
         "method": method(trace.request.method),
         "target": trace.request.target,
         "route": route,
         "status": None if trace.response is None else trace.response.status,
-        "chunks": figures.chunks,
-        "bytes": figures.bytes,
-        "head": _rounded(figures.head_at),
-        "first_byte": _rounded(figures.first_byte),
+        "chunks": stats.chunks,
+        "bytes": stats.bytes,
+        "head": _rounded(stats.head_at),
+        "first_byte": _rounded(stats.first_byte),
         "duration": _rounded(end.at),
-        "longest_gap": _rounded(figures.longest_gap),
-        "longest_silence": _rounded(figures.longest_silence),
-        "backpressure": _rounded(figures.backpressure),
+        "longest_gap": _rounded(stats.longest_gap),
+        "longest_silence": _rounded(stats.longest_silence),
+        "backpressure": _rounded(stats.backpressure),
         "by": end.by,
         "reason": end.reason,
     }

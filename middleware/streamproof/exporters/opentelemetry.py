@@ -81,22 +81,22 @@ class OpenTelemetry:
         self._measure(trace, {**labels, "streamproof.outcome": str(trace.outcome)})
 
     def _span(self, trace: Trace, labels: Mapping[str, Any]) -> None:
-        figures, request = trace.figures, trace.request
+        stats, request = trace.stats, trace.request
         end = time.time_ns()
         path, _, query = request.target.partition("?")
         attributes: dict[str, Any] = {
             **labels,
             "url.path": path,
             "network.protocol.version": request.http_version,
-            "http.response.body.size": figures.bytes,
+            "http.response.body.size": stats.bytes,
             "streamproof.outcome": str(trace.outcome),
-            "streamproof.chunks": figures.chunks,
-            "streamproof.longest_gap": figures.longest_gap,
-            "streamproof.longest_silence": figures.longest_silence,
-            "streamproof.backpressure": figures.backpressure,
+            "streamproof.chunks": stats.chunks,
+            "streamproof.longest_gap": stats.longest_gap,
+            "streamproof.longest_silence": stats.longest_silence,
+            "streamproof.backpressure": stats.backpressure,
         }
-        if figures.first_byte is not None:
-            attributes["streamproof.time_to_first_chunk"] = figures.first_byte
+        if stats.first_byte is not None:
+            attributes["streamproof.time_to_first_chunk"] = stats.first_byte
         if (mean := per_chunk(trace)) is not None:
             attributes["streamproof.time_per_output_chunk"] = mean
         for name in ("by", "reason"):
@@ -115,25 +115,25 @@ class OpenTelemetry:
         span.end(end)
 
     def _measure(self, trace: Trace, labels: Mapping[str, Any]) -> None:
-        figures = trace.figures
-        if figures.first_byte is not None:
-            self._first.record(figures.first_byte, labels)
+        stats = trace.stats
+        if stats.first_byte is not None:
+            self._first.record(stats.first_byte, labels)
         if (mean := per_chunk(trace)) is not None:
             self._per_chunk.record(mean, labels)
-        self._silence.record(figures.longest_silence, labels)
-        self._pressure.record(figures.backpressure, labels)
+        self._silence.record(stats.longest_silence, labels)
+        self._pressure.record(stats.backpressure, labels)
         if self._duration is not None:
             self._duration.record(trace.end.at, labels)
         if self._size is not None:
-            self._size.record(figures.bytes, labels)
+            self._size.record(stats.bytes, labels)
 
 
 def per_chunk(trace: Trace) -> float | None:
     """Seconds per chunk after the first, None when there was no second."""
-    figures = trace.figures
-    if figures.first_byte is None or figures.last_byte is None or figures.chunks < 2:
+    stats = trace.stats
+    if stats.first_byte is None or stats.last_byte is None or stats.chunks < 2:
         return None
-    return (figures.last_byte - figures.first_byte) / (figures.chunks - 1)
+    return (stats.last_byte - stats.first_byte) / (stats.chunks - 1)
 
 
 def _parent(trace: Trace) -> Context:

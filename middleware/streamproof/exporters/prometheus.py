@@ -137,17 +137,17 @@ class Prometheus:
 
     def __call__(self, trace: Trace, *, route: str | None = None) -> None:
         """Count ``trace``."""
-        figures, label = trace.figures, self._few(route)
+        stats, label = trace.stats, self._few(route)
         status = "none" if trace.response is None else f"{trace.response.status // 100}xx"
         self._metrics.streams.labels(method(trace.request.method), label, status, str(trace.outcome)).inc()
-        self._metrics.chunks.labels(label).inc(figures.chunks)
+        self._metrics.chunks.labels(label).inc(stats.chunks)
         self._metrics.duration.labels(label).observe(trace.end.at)
-        self._metrics.size.labels(label).observe(figures.bytes)
-        self._metrics.pressure.labels(label).observe(figures.backpressure)
-        self._metrics.silence.labels(label).observe(figures.longest_silence)
-        if figures.first_byte is not None:
-            self._metrics.first.labels(label).observe(figures.first_byte)
-            add_gaps(self._metrics.gap.labels(label), figures.gaps, (figures.last_byte or 0.0) - figures.first_byte)
+        self._metrics.size.labels(label).observe(stats.bytes)
+        self._metrics.pressure.labels(label).observe(stats.backpressure)
+        self._metrics.silence.labels(label).observe(stats.longest_silence)
+        if stats.first_byte is not None:
+            self._metrics.first.labels(label).observe(stats.first_byte)
+            add_gaps(self._metrics.gap.labels(label), stats.gaps, (stats.last_byte or 0.0) - stats.first_byte)
         for name, count in self._faults().items():
             self._metrics.faults.labels(name).set(count)
         self._metrics.dropped.set(self._dropped())

@@ -127,12 +127,12 @@ _TORNADO = frozenset(("tornado.web.Application", "tornado.wsgi.WSGIContainer"))
 
 def stopping(worker: Any) -> None:
     """The worker was asked to quit at once."""
-    live.judge_all(Outcome.SHUTDOWN, "gunicorn", "the worker was stopped")
+    live.set_all_outcomes(Outcome.SHUTDOWN, "gunicorn", "the worker was stopped")
 
 
 def timed_out(worker: Any) -> None:
     """The worker did not report for ``timeout`` seconds; SystemExit is about to be raised in its stream."""
-    live.judge_all(Outcome.CUT, "gunicorn", f"worker timeout {worker.cfg.timeout:g} s")
+    live.set_all_outcomes(Outcome.CUT, "gunicorn", f"worker timeout {worker.cfg.timeout:g} s")
 
 
 def leaving(worker: Any) -> None:

@@ -53,7 +53,7 @@ class Profile:
     stages: tuple[Mapping[str, Any], ...]
     adds_request: tuple[tuple[str, str], ...] = ()
     pages: tuple[Mapping[str, Any], ...] = ()
-    figures: Mapping[str, tuple[tuple[Mapping[str, Any], Any], ...]] = field(default_factory=dict)
+    stats: Mapping[str, tuple[tuple[Mapping[str, Any], Any], ...]] = field(default_factory=dict)
     gets_head: Mapping[str, Any] | None = None
     base: Profile | None = None
     base_options: Mapping[str, str] = field(default_factory=dict)
@@ -83,7 +83,7 @@ class Profile:
 
     def _rules(self, values: Mapping[str, Value], name: str, *, every: bool = False) -> tuple[Rule, ...]:
         filled = dict(values)
-        for key, variants in self.figures.items():
+        for key, variants in self.stats.items():
             filled[key] = next(value for when, value in variants if matches(when, values))
         own = tuple(rules(self.stages, filled, name, self.pages, every=every))
         if self.base is None:
@@ -133,7 +133,7 @@ def _profile(data: Mapping[str, Any], bases: Mapping[str, Profile]) -> Profile:
         kind = "choice" if values else entry["kind"]
         bounds = {key: entry[key] for key in ("low", "high") if key in entry}
         options[name] = Option(name, kind, str(entry["default"]), entry.get("summary", ""), values, whens, **bounds)
-    figures = {
+    stats = {
         name: (*((rule["if"], rule["value"]) for rule in entry.get("when", ())), ({}, entry["value"]))
         for name, entry in data.get("figures", {}).items()
     }
@@ -151,7 +151,7 @@ def _profile(data: Mapping[str, Any], bases: Mapping[str, Profile]) -> Profile:
         stages=tuple(MappingProxyType(entry) for entry in inherited(data.get("stages", ()))),
         adds_request=tuple((name, value) for name, value in data.get("adds_request", ())),
         pages=tuple(data.get("pages", ())),
-        figures=MappingProxyType(figures),
+        stats=MappingProxyType(stats),
         gets_head=data.get("gets_head"),
         base=base,
         base_options=MappingProxyType(data.get("base_options", {})),

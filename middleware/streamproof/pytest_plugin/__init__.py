@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .session import BASELINE, LIKE, RUN, VIA, Run, setting, vias_of
+from .session import BASELINE, RUN, SERVER, VIA, Run, setting, vias_of
 
 if TYPE_CHECKING:
     import httpx
@@ -26,7 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Each setting as flag and ini; the flag wins."""
     group = parser.getgroup("streamproof", "streaming responses")
     for name, metavar, text in (
-        (LIKE, "SERVER", "tell apps as this server does that a reader left (default: uvicorn, gunicorn)"),
+        (SERVER, "SERVER", "tell apps as this server does that a reader left (default: uvicorn, gunicorn)"),
         (BASELINE, "FILE", "compare stream_baseline(trace) with the figures in FILE"),
     ):
         group.addoption(f"--{name.replace('_', '-')}", dest=f"{name}_flag", metavar=metavar, help=text)
@@ -53,13 +53,15 @@ def pytest_configure(config: pytest.Config) -> None:
             "--streamproof-update-baseline has no file. Expected --streamproof-baseline=FILE or "
             "streamproof_baseline in the ini file."
         )
-    vias, like = vias_of(config), setting(config, LIKE)
-    if like is not None:
-        from ..testing.server_behavior import LIKES
+    vias, server = vias_of(config), setting(config, SERVER)
+    if server is not None:
+        from ..testing.server_behavior import SERVER_BEHAVIORS
 
-        names = {name.removesuffix("-asgi").removesuffix("-wsgi") for name in LIKES} | set(LIKES)
-        if like not in names:
-            raise pytest.UsageError(f"{like!r} is not a valid {LIKE}. Valid servers: {', '.join(LIKES)}.")
+        names = {name.removesuffix("-asgi").removesuffix("-wsgi") for name in SERVER_BEHAVIORS} | set(SERVER_BEHAVIORS)
+        if server not in names:
+            raise pytest.UsageError(
+                f"{server!r} is not a valid {SERVER}. Valid servers: {', '.join(SERVER_BEHAVIORS)}."
+            )
     for via in vias:
         _checked(via, VIA)
     if vias:
@@ -91,7 +93,11 @@ def _checked(via: str, where: str) -> str:
 
 def pytest_report_header(config: pytest.Config) -> str:
     """One line: what is set."""
-    found = {"via": " or ".join(vias_of(config)), "like": setting(config, LIKE), "baseline": setting(config, BASELINE)}
+    found = {
+        "via": " or ".join(vias_of(config)),
+        "server": setting(config, SERVER),
+        "baseline": setting(config, BASELINE),
+    }
     return "streamproof: " + (", ".join(f"{name} {value}" for name, value in found.items() if value) or "no hops")
 
 
@@ -173,20 +179,20 @@ def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> Iterator[None]:
 
 
 @pytest.fixture
-def stream_like(request: pytest.FixtureRequest) -> str | None:
+def stream_server_behavior(request: pytest.FixtureRequest) -> str | None:
     """The server whose ways the clients take; None for the usual one. Override it to choose for a module."""
-    return setting(request.config, LIKE)
+    return setting(request.config, SERVER)
 
 
 @pytest.fixture
-def stream_client(via: str | None, stream_like: str | None) -> Iterator[Callable[..., httpx.Client]]:
+def stream_client(via: str | None, stream_server_behavior: str | None) -> Iterator[Callable[..., httpx.Client]]:
     """``stream_client(app)``: a sync httpx2 or httpx client that really streams; closed after the test."""
     from ..testing.transports import client
 
     made: list[httpx.Client] = []
 
     def make(app: Any, **options: Any) -> httpx.Client:
-        made.append(client(app, **{"via": via, "like": stream_like, **options}))
+        made.append(client(app, **{"via": via, "server": stream_server_behavior, **options}))
         return made[-1].__enter__()
 
     yield make
@@ -195,19 +201,19 @@ def stream_client(via: str | None, stream_like: str | None) -> Iterator[Callable
 
 
 @pytest.fixture
-def async_stream_client(via: str | None, stream_like: str | None) -> Callable[..., httpx.AsyncClient]:
+def async_stream_client(via: str | None, stream_server_behavior: str | None) -> Callable[..., httpx.AsyncClient]:
     """``async with async_stream_client(app) as client``: the same for async tests."""
     from ..testing.transports import async_client
 
-    return lambda app, **options: async_client(app, **{"via": via, "like": stream_like, **options})
+    return lambda app, **options: async_client(app, **{"via": via, "server": stream_server_behavior, **options})
 
 
 @pytest.fixture
-def streaming(via: str | None, stream_like: str | None) -> Callable[..., Any]:
+def streaming(via: str | None, stream_server_behavior: str | None) -> Callable[..., Any]:
     """``streaming(client)``: Flask's, Django's, Starlette's or FastAPI's own test client, made to stream."""
     from ..testing.clients import streaming
 
-    return lambda client, **options: streaming(client, **{"via": via, "like": stream_like, **options})
+    return lambda client, **options: streaming(client, **{"via": via, "server": stream_server_behavior, **options})
 
 
 @pytest.fixture
@@ -234,11 +240,11 @@ def stream_baseline(request: pytest.FixtureRequest) -> Callable[..., None]:
         __tracebackhide__ = True
         count += 1
         name = request.node.nodeid if count == 1 else f"{request.node.nodeid} #{count}"
-        figures = baseline.figures_of(trace)
+        stats = baseline.stats_of(trace)
         if request.config.getoption("streamproof_update_baseline"):
-            run.baseline[name] = figures
+            run.baseline[name] = stats
             return
-        if faults := baseline.worse(figures, known.get(name, {}), factor=factor, slack=slack):
+        if faults := baseline.worse(stats, known.get(name, {}), factor=factor, slack=slack):
             pytest.fail(
                 "The stream got worse: " + "; ".join(faults) + ". If it may, run with --streamproof-update-baseline.",
                 pytrace=False,

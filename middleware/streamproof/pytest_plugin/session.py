@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-VIA, LIKE, BASELINE = "streamproof_via", "streamproof_like", "streamproof_baseline"
+VIA, SERVER, BASELINE = "streamproof_via", "streamproof_server", "streamproof_baseline"
 
 
 def setting(config: pytest.Config, name: str) -> str | None:

@@ -49,7 +49,7 @@ def bursts(chunks: Iterable[Chunk], gap: float = BURST_GAP) -> tuple[Burst, ...]
 
 def comparable(production: Trace, delivery: Trace) -> bool:
     """Do byte offsets of both mean the same byte? Not when one has more than the other lost or was encoded."""
-    made, got = production.figures.bytes, delivery.figures.bytes
+    made, got = production.stats.bytes, delivery.stats.bytes
     complete = production.outcome == delivery.outcome == "complete"
     return made == got if complete else got <= made
 

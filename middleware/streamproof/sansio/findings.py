@@ -74,33 +74,33 @@ def examine(trace: Trace, budget: Budget | None = None, *, production: Trace | N
 
 
 def _over_budget(trace: Trace, budget: Budget, production: Trace | None) -> Iterator[Finding]:
-    figures = trace.figures
+    stats = trace.stats
     checks: list[tuple[str, str, float | None, float | None, str]] = [
         (
             "SP101",
             "late-first-byte",
-            trace.end.at if figures.first_byte is None else figures.first_byte,
+            trace.end.at if stats.first_byte is None else stats.first_byte,
             budget.first_byte,
             "Does the app work before its first yield?",
         ),
         (
             "SP102",
             "stall",
-            figures.longest_silence,
+            stats.longest_silence,
             budget.max_silence,
             "Would a heartbeat bridge the silence?",
         ),
         (
             "SP103",
             "backpressure",
-            figures.longest_backpressure,
+            stats.longest_backpressure,
             budget.max_backpressure,
             "Is the reader slow, or a layer downstream busy?",
         ),
         (
             "SP106",
             "slow-close",
-            trace.end.at - (figures.last_byte or 0.0) if figures.chunks else None,
+            trace.end.at - (stats.last_byte or 0.0) if stats.chunks else None,
             budget.closes_within,
             "Does the app work on after its last yield?",
         ),
@@ -121,7 +121,7 @@ def _over_budget(trace: Trace, budget: Budget, production: Trace | None) -> Iter
 
 
 def _ends(trace: Trace) -> Iterator[Finding]:
-    end, size = trace.end, trace.figures.bytes
+    end, size = trace.end, trace.stats.bytes
     why = f" ({end.reason})" if end.reason else ""
     at = f"after {size} B at {end.at:.3f} s"
     if end.outcome is Outcome.APP_ERROR:
@@ -144,15 +144,15 @@ def _heads(trace: Trace) -> Iterator[Finding]:
     response = trace.response
     if response is None or not has_body(trace.request.method, response.status):
         return
-    headers, figures = response.headers, trace.figures
+    headers, stats = response.headers, trace.stats
     length = content_length(headers)
-    if length is not None and trace.outcome is Outcome.COMPLETE and length != figures.bytes:
+    if length is not None and trace.outcome is Outcome.COMPLETE and length != stats.bytes:
         yield Finding(
             "SP301",
             "wrong-length",
-            f"Content-Length says {length} B, the body has {figures.bytes} B",
+            f"Content-Length says {length} B, the body has {stats.bytes} B",
             "Was the body changed after its length was set?",
-            figures.bytes,
+            stats.bytes,
             length,
         )
     if hop_by_hop := sorted({name for name, _ in headers if name.lower() in HOP_BY_HOP - {"transfer-encoding"}}):

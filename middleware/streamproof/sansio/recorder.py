@@ -4,7 +4,7 @@ Knows the phases of a response and that its head may be proposed more than once 
 "The start_response() Callable"). Does not know who drives it, nor what a clock is: every time is an argument.
 
 An adapter on its hot path may count in variables of its own, which is the cheapest thing that CPython does, and
-add them up later (:meth:`~.figures.Tally.settle`). It leaves two callables: :attr:`Recorder.settle` adds them up now,
+add them up later (:meth:`~.stats.Tally.settle`). It leaves two callables: :attr:`Recorder.settle` adds them up now,
 :attr:`Recorder.look` says how many chunks and bytes are not added up yet, and when downstream last asked for
 more (seconds on its clock), and may be called from any thread.
 """
@@ -16,7 +16,7 @@ from enum import Enum
 
 from .draft import drafted
 from .http import Headers
-from .stats import Figures, Sums, Tally, read
+from .stats import RunningStats, RunningStatsLike, Stats, read
 from .trace import Chunk, End, How, Outcome, Request, Response, Trace
 
 _response, _end, _trace = drafted(Response), drafted(End), drafted(Trace)
@@ -38,7 +38,7 @@ class Recorder:
     """The recording of one response. ``started_at`` is the driver's clock when the request reached the app, seconds.
 
     ``keep_chunks``: False keeps none (constant memory), True every chunk with its bytes, a number the first so many.
-    ``sums`` adds up what comes; by default a new :class:`~.figures.Tally`.
+    ``sums`` adds up what comes; by default a new :class:`~.stats.Tally`.
     """
 
     __slots__ = (
@@ -54,7 +54,7 @@ class Recorder:
         "server",
         "settle",
         "started_at",
-        "tally",
+        "running",
     )
 
     def __init__(
@@ -64,7 +64,7 @@ class Recorder:
         *,
         keep_chunks: bool | int = False,
         server: str | None = None,
-        sums: Sums | None = None,
+        sums: RunningStatsLike | None = None,
     ) -> None:
         self.request = request
         self.started_at = started_at
@@ -73,7 +73,7 @@ class Recorder:
         self.settle: Callable[[], None] | None = None
         self.look: Callable[[], tuple[int, int, float] | None] | None = None
         #: The running sums, for an adapter that counts inline.
-        self.tally: Sums = Tally() if sums is None else sums
+        self.running: RunningStatsLike = RunningStats() if sums is None else sums
         self._head: Response | Headers | Callable[[], Headers] | None = None
         self._head_at: float | None = None
         self._keep: int | None = None if keep_chunks is True else int(keep_chunks)
@@ -97,7 +97,7 @@ class Recorder:
 
         A later call replaces it, until the first byte committed it.
         """
-        if (self.phase is _IDLE or self.phase is _PROPOSED) and not self.tally.chunks:
+        if (self.phase is _IDLE or self.phase is _PROPOSED) and not self.running.chunks:
             self.phase = _PROPOSED
             self._head, self._status = headers, status
             self._head_at = now - self.started_at
@@ -112,18 +112,18 @@ class Recorder:
             accepted_at -= start
         if size and self.phase is not _DONE:
             self.phase = _COMMITTED
-        self.tally.add(at, size, accepted_at)
+        self.running.add(at, size, accepted_at)
         if size and self.keeps:
             if self._kept is None:
                 self._kept = []
             if self._keep is None or len(self._kept) < self._keep:
                 self._kept.append(Chunk(at, size, accepted_at, data))
 
-    def figures(self, now: float) -> Figures:
+    def stats(self, now: float) -> Stats:
         """The figures so far, as of ``now`` on the driver's clock."""
         if self.settle is not None:
             self.settle()
-        return read(self.tally, head_at=self._head_at, end_at=now - self.started_at)
+        return read(self.running, head_at=self._head_at, end_at=now - self.started_at)
 
     def ended(
         self,
@@ -137,10 +137,10 @@ class Recorder:
         """The stream is over: its trace. May be called once; raises RuntimeError at the second call."""
         if self.phase is _DONE:
             raise RuntimeError("This recording has ended already. Expected one end per response. Was it closed twice?")
-        figures = self.figures(now)
+        stats = self.stats(now)
         self.phase = _DONE
         end = _end(now - self.started_at, outcome, how, by, reason)
         # ASGI sends may overlap
         kept = () if self._kept is None else tuple(sorted(self._kept, key=lambda chunk: chunk.at))
-        whole = self.keeps and len(kept) == figures.chunks
-        return _trace(self.request, self.head, kept, end, self.server, None if whole else figures)
+        whole = self.keeps and len(kept) == stats.chunks
+        return _trace(self.request, self.head, kept, end, self.server, None if whole else stats)

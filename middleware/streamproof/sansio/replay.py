@@ -44,7 +44,7 @@ def replay(
     """
     if not trace.whole:
         raise TraceError(
-            f"This trace keeps {len(trace.chunks)} of {trace.figures.chunks} chunks. Expected all of them. "
+            f"This trace keeps {len(trace.chunks)} of {trace.stats.chunks} chunks. Expected all of them. "
             "Was it recorded without keep_chunks=True?"
         )
     chain = Chain(plans, trace.request, 0.0)

@@ -25,7 +25,7 @@ _NO_GAPS = (0,) * (len(GAP_BOUNDS) + 1)
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class Stats:
     """The figures of one stream. Times are seconds from the request, durations seconds, sizes bytes.
 
     ``gaps`` counts gaps per bucket of :data:`GAP_BOUNDS` (upper bounds inclusive), one more for all above.
@@ -50,7 +50,7 @@ class Figures:
         return {**asdict(self), "gaps": list(self.gaps)}
 
     @classmethod
-    def from_dict(cls, data: object) -> Figures:
+    def from_dict(cls, data: object) -> Stats:
         """The figures in ``data``. Raises ValueError when a member is unknown or the wrong kind."""
         if not isinstance(data, dict):
             raise ValueError("it is not an object")
@@ -66,10 +66,10 @@ class Figures:
         return cls(**{**data, "gaps": tuple(int(count) for count in gaps)})
 
 
-_figures = drafted(Figures)
+_stats = drafted(Stats)
 
 
-class Sums(Protocol):
+class RunningStatsLike(Protocol):
     """The running sums of one stream: :class:`Tally`, or one that was compiled. Times are seconds from the request."""
 
     @property
@@ -101,7 +101,7 @@ class Sums(Protocol):
         """Count one chunk, produced and accepted at these times; ``accepted_at`` is None when nobody took it."""
 
 
-class Tally:
+class RunningStats:
     """Adds chunks up as they come. Constant memory."""
 
     __slots__ = (
@@ -191,12 +191,12 @@ class Tally:
             self.longest_backpressure = longest
 
 
-def read(sums: Sums, *, head_at: float | None, end_at: float) -> Figures:
+def read(sums: RunningStatsLike, *, head_at: float | None, end_at: float) -> Stats:
     """The figures up to ``end_at`` (seconds): what came, and the silence since."""
     silence, silence_at, first, gaps = sums.silence, sums.silence_at, sums.first, sums.gaps
     if first is not None and end_at - sums.accepted_at > silence:
         silence, silence_at = end_at - sums.accepted_at, sums.accepted_at
-    return _figures(
+    return _stats(
         head_at,
         first,
         None if first is None else sums.last,

@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple, cast
 
 from .errors import TraceError
 from .http import Framing, Headers, head_size
-from .stats import Figures, Tally, read
+from .stats import RunningStats, Stats, read
 
 FORMAT = 1
 
@@ -102,10 +102,10 @@ class Trace:
     chunks: tuple[Chunk, ...]
     end: End
     server: str | None = None
-    recorded: Figures | None = field(default=None, repr=False)
+    recorded: Stats | None = field(default=None, repr=False)
 
     @cached_property
-    def figures(self) -> Figures:
+    def stats(self) -> Stats:
         """The numbers derived from the recording."""
         return self.recorded or _measured(self)
 
@@ -168,7 +168,7 @@ class Trace:
         if self.server is not None:
             out["server"] = self.server
         if not self.whole:
-            out["figures"] = self.figures.to_dict()
+            out["figures"] = self.stats.to_dict()
         return out
 
     def to_json(self) -> str:
@@ -199,11 +199,11 @@ class Trace:
         return cls.from_dict(data)
 
 
-def _measured(trace: Trace) -> Figures:
-    tally = Tally()
+def _measured(trace: Trace) -> Stats:
+    running = RunningStats()
     for chunk in trace.chunks:
-        tally.add(chunk.at, chunk.size, chunk.accepted_at)
-    return read(tally, head_at=trace.head_at, end_at=trace.end.at)
+        running.add(chunk.at, chunk.size, chunk.accepted_at)
+    return read(running, head_at=trace.head_at, end_at=trace.end.at)
 
 
 def _present(**members: object) -> dict[str, object]:
@@ -320,13 +320,13 @@ def _trace(place: _Place) -> Trace:
     )
     server, recorded = place.optional("server"), place.optional("figures")
     try:
-        figures = None if recorded is None else Figures.from_dict(recorded.value)
+        stats = None if recorded is None else Stats.from_dict(recorded.value)
     except (TypeError, ValueError) as error:
         raise TraceError(
-            f"trace.figures cannot be read: {error}. Expected the figures that to_dict() writes. "
+            f"trace.stats cannot be read: {error}. Expected the figures that to_dict() writes. "
             "Was the file edited by hand?"
         ) from None
-    return Trace(request, response, tuple(chunks), end, None if server is None else server.text(), figures)
+    return Trace(request, response, tuple(chunks), end, None if server is None else server.text(), stats)
 
 
 def _chunk(place: _Place, last: float, before: str) -> Chunk:

@@ -45,14 +45,14 @@ class Verdict:
 
 def judge_production(trace: Trace) -> Verdict:
     """The verdict on what the app itself produced."""
-    figures = trace.figures
+    stats = trace.stats
     if trace.outcome in (Outcome.APP_ERROR, Outcome.CUT, Outcome.ABANDONED):
         why = trace.end.reason or str(trace.outcome)
-        return Verdict("failed", f"the app broke off after {figures.bytes} B: {why}", healthy=False)
-    if figures.chunks < 2:
-        return Verdict("not a stream", f"{_count(figures.chunks, 'chunk')}, {figures.bytes} B", healthy=False)
-    last = (figures.last_byte or 0.0) - (figures.first_byte or 0.0)
-    return Verdict("streams", f"{figures.chunks} chunks, {figures.bytes} B over {last:.2f} s")
+        return Verdict("failed", f"the app broke off after {stats.bytes} B: {why}", healthy=False)
+    if stats.chunks < 2:
+        return Verdict("not a stream", f"{_count(stats.chunks, 'chunk')}, {stats.bytes} B", healthy=False)
+    last = (stats.last_byte or 0.0) - (stats.first_byte or 0.0)
+    return Verdict("streams", f"{stats.chunks} chunks, {stats.bytes} B over {last:.2f} s")
 
 
 def judge_delivery(

@@ -36,14 +36,14 @@ REPLAYABLE = 1000
 PAGE_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-class Teller:
+class TraceDispatcher:
     """The one listener of a door: keeps the open streams, and queues the finished ones for the exporters."""
 
     def __init__(self, settings: Settings) -> None:
         self.live = LiveStreams()
         self._access_log = settings.access_log
         exporters: dict[str, Exporter] = {}
-        self.background = Background(exporters, limit=settings.queue, streams_only=settings.tell == "streams")
+        self.background = Background(exporters, limit=settings.queue, streams_only=settings.export == "streams")
         exporters.update(_exporters(settings, self.live, self.background))
         self.background.use(exporters)
         self._gauges: list[Any] = [exporter for exporter in exporters.values() if hasattr(exporter, "opened")]
@@ -57,8 +57,8 @@ class Teller:
     def opened(self, recording: Recording) -> None:
         """A stream began."""
         self.live.opened(recording)
-        if self._access_log and "type" not in recording.asked:
-            recording.asked["streamproof"] = AccessField(recording.recorder)
+        if self._access_log and "type" not in recording.request_source:
+            recording.request_source["streamproof"] = AccessField(recording.recorder)
         for gauge in self._gauges:
             gauge.opened()
         for each in self._rounds:
@@ -70,14 +70,14 @@ class Teller:
 
     def headed(self, recording: Recording) -> None:
         """It has a head: now the framework knows the route, and Flask forgets it before the body."""
-        recording.route = route_of(recording.asked)
+        recording.route = route_of(recording.request_source)
 
     def ended(self, recording: Recording, trace: Trace) -> None:
         """A stream ended."""
         self.live.ended(recording, trace)
         for gauge in self._gauges:
             gauge.ended()
-        if (watch := recording.asked.get(holds.KEY)) is not None and (seconds := watch.longest_hold()) > 0:
+        if (watch := recording.request_source.get(holds.KEY)) is not None and (seconds := watch.longest_hold()) > 0:
             for gauge in self._holds:
                 gauge.held("inside", seconds)
         self.background(trace, route=recording.route)
@@ -94,7 +94,7 @@ class Assembly:
         """Raises ConfigurationError when a part is missing or cannot be made."""
         check(settings)
         self.settings = settings
-        self.teller = Teller(settings)
+        self.dispatcher = TraceDispatcher(settings)
         if settings.log != "off":
             listen_to_log()
 
@@ -104,7 +104,7 @@ class Assembly:
         if not settings.enabled:
             return app
         wsgi = kind_of(app) == "wsgi"
-        wrapped = wrap(app, **options(settings), on_trace=self.teller)
+        wrapped = wrap(app, **options(settings), on_trace=self.dispatcher)
         if not wsgi:  # not round everything: an open stream would keep one more coroutine
             wrapped.others = _flushed(wrapped.others, self.flush)
         if settings.metrics_path:
@@ -113,7 +113,7 @@ class Assembly:
 
     def flush(self, timeout: float = 2.0) -> None:
         """Wait at most ``timeout`` seconds until the exporters have been told everything."""
-        self.teller.background.flush(timeout)
+        self.dispatcher.background.flush(timeout)
 
 
 def options(settings: Settings) -> dict[str, Any]:
@@ -226,7 +226,7 @@ def _extra(name: str) -> Any:
     return import_module(f".exporters.{name}", __package__)
 
 
-class _WhereNobodyListens(logging.StreamHandler[Any]):
+class FallbackHandler(logging.StreamHandler[Any]):
     """Writes to standard error as long as the application has not configured logging itself."""
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -240,7 +240,7 @@ def listen_to_log(handlers: list[logging.Handler] | None = None) -> None:
     if logger.level == logging.NOTSET:
         logger.setLevel(logging.INFO)
     if not logger.hasHandlers():
-        for handler in handlers or [_WhereNobodyListens(sys.stderr)]:
+        for handler in handlers or [FallbackHandler(sys.stderr)]:
             logger.addHandler(handler)
 
 

@@ -176,7 +176,7 @@ SCHEMA: tuple[Setting, ...] = (
     ),
     Setting("keep_chunks", False, _keep, "true, false or a number of chunks", "Keep chunks and their bytes in traces."),
     Setting(
-        "tell",
+        "export",
         "streams",
         _choice("streams", "all"),
         "streams or all",

@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .buffering import joined
+    from .buffering import buffered
     from .clients import streaming
     from .clocks import ClockError, SteppedClock, VirtualClock, VirtualLoop, stepped
     from .contract import Broken, ContractBroken, ContractReport, check_stream_contract, examine_contract
     from .lockstep import Held, NotStopped, assert_stops, assert_stops_async, assert_streams, assert_streams_async
     from .recorded import RecordedTrace, Within, recording, trace_of
     from .recorded_taps import tap
-    from .server_behavior import LIKES, Like
+    from .server_behavior import SERVER_BEHAVIORS, ServerBehavior
     from .transports import Transport, async_client, client
 
 _WHERE = {
@@ -25,8 +25,8 @@ _WHERE = {
     "ContractBroken": "contract",
     "ContractReport": "contract",
     "Held": "lockstep",
-    "LIKES": "server_behavior",
-    "Like": "server_behavior",
+    "SERVER_BEHAVIORS": "server_behavior",
+    "ServerBehavior": "server_behavior",
     "NotStopped": "lockstep",
     "RecordedTrace": "recorded",
     "SteppedClock": "clocks",
@@ -42,7 +42,7 @@ _WHERE = {
     "check_stream_contract": "contract",
     "client": "transports",
     "examine_contract": "contract",
-    "joined": "buffering",
+    "buffered": "buffering",
     "recording": "recorded",
     "stepped": "clocks",
     "streaming": "clients",
@@ -51,13 +51,13 @@ _WHERE = {
 }
 
 __all__ = [
-    "LIKES",
+    "SERVER_BEHAVIORS",
     "Broken",
     "ClockError",
     "ContractBroken",
     "ContractReport",
     "Held",
-    "Like",
+    "ServerBehavior",
     "NotStopped",
     "RecordedTrace",
     "SteppedClock",
@@ -73,7 +73,7 @@ __all__ = [
     "check_stream_contract",
     "client",
     "examine_contract",
-    "joined",
+    "buffered",
     "recording",
     "stepped",
     "streaming",

@@ -18,7 +18,7 @@ from ._requests import PATHSEND, TRAILERS, header_pairs, scope_of
 from .errors import AppFault, BrokenResponse, OpenForEver
 from .event_log import Watch, current
 from .request_body import Feed, RequestBody
-from .server_behavior import Like
+from .server_behavior import ServerBehavior
 
 #: Turns of the loop that an app gets to notice that its reader left; unwinding a task group takes about ten.
 TURNS = 100
@@ -41,7 +41,7 @@ class ASGIExchange:
         app: Callable[..., Awaitable[None]],
         request: Request,
         *,
-        like: Like,
+        server: ServerBehavior,
         via: str | None = None,
         body: RequestBody = b"",
         window: int | None = 0,
@@ -55,9 +55,9 @@ class ASGIExchange:
         self._app, self._raises, self._window = app, raises, window
         self._loop = _loops.running()
         self._bell = self._loop.bell()
-        self.line = Line(request, like, via, self._loop.now())
+        self.line = Line(request, server, via, self._loop.now())
         self.scope = scope_of(
-            self.line.asked, like, client=client, root_path=root_path, scheme=scheme, trailers=trailers
+            self.line.asked, server, client=client, root_path=root_path, scheme=scheme, trailers=trailers
         )
         if state is not None:
             self.scope["state"] = dict(state)
@@ -79,7 +79,7 @@ class ASGIExchange:
 
     def __repr__(self) -> str:
         request = self.line.request
-        return f"<ASGIExchange {request.method} {request.target} like {self.line.like.name}>"
+        return f"<ASGIExchange {request.method} {request.target} like {self.line.server.name}>"
 
     @property
     def is_async(self) -> bool:
@@ -99,7 +99,7 @@ class ASGIExchange:
     def start(self) -> None:
         """Start the app."""
         line, loop = self.line, self._loop
-        token = current.set(Watch(line.ledger, lambda: loop.now() - line.started))
+        token = current.set(Watch(line.event_log, lambda: loop.now() - line.started))
         try:
             if self._feed is not None:
                 self._feed.start()
@@ -123,7 +123,7 @@ class ASGIExchange:
         if isinstance(item, bytes):
             return item
         self._over = True
-        if isinstance(item, End) or (self.line.like.hides_cuts and not self._raises):
+        if isinstance(item, End) or (self.line.server.hides_cuts and not self._raises):
             return None
         raise self._broken("The response was cut")
 
@@ -147,7 +147,7 @@ class ASGIExchange:
                 await self._loop.turn()
         finally:
             self.line.finish(Outcome.CLIENT_GONE, self._loop.now(), "the reader left")
-        if self.line.like.cancels_after is not None:
+        if self.line.server.cancels_after is not None:
             await self.cancel()
 
     def _gone_quietly(self) -> None:
@@ -196,10 +196,10 @@ class ASGIExchange:
 
     def _leftover(self) -> None:
         """The app has ended and nothing more will come."""
-        if self.line.like.left_open and self.line.head_given and not (self._raises and self._error):
+        if self.line.server.left_open and self.line.head_given and not (self._raises and self._error):
             self._over = True
             raise OpenForEver(
-                f"{self.line.like.name} leaves the connection open after this. Expected an end. "
+                f"{self.line.server.name} leaves the connection open after this. Expected an end. "
                 f"Did the app raise or return too early? {self._error!r}"
             )
 
@@ -270,7 +270,7 @@ class ASGIExchange:
     async def _send(self, message: dict[str, Any]) -> None:
         line, kind = self.line, message["type"]
         if self._gone:
-            if line.like.raises_when_gone:
+            if line.server.raises_when_gone:
                 raise OSError("The reader has left")
             await self._loop.turn()
             return
@@ -301,7 +301,7 @@ class ASGIExchange:
     def _may_send(self, kind: str) -> None:
         if not self._offers(kind):
             raise AppFault(
-                f"The app sent {kind}, which {self.line.like.name} does not offer. "
+                f"The app sent {kind}, which {self.line.server.name} does not offer. "
                 "Expected it in the scope's extensions first. Does the app look there?"
             )
 
@@ -343,7 +343,7 @@ class ASGIExchange:
         while data and more and not self._gone and not self._has_room():
             await self._bell.wait()
         line.accepted(produced, data, None if self._gone else self._loop.now())
-        if self._gone and line.like.raises_when_gone:
+        if self._gone and line.server.raises_when_gone:
             raise OSError("The reader has left")
         if not data or self._window is None:
             # A send that never waits would starve the reader: sockets give the loop a turn, too.

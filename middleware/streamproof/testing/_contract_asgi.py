@@ -10,7 +10,7 @@ from ..sansio.trace import Request
 from . import _contract_wsgi as wsgi
 from ._asgi import ASGIExchange
 from ._own_loop import OwnLoop
-from .server_behavior import like_of
+from .server_behavior import behavior_of
 
 Faults = Iterator[str]
 Situation = tuple[str, Callable[[], Faults]]
@@ -92,10 +92,10 @@ def run(check: Callable[..., Coroutine[Any, Any, list[str]]], *arguments: Any) -
 
 
 def ask(
-    app: Any, method: str = "GET", target: str = "/", like: str = "uvicorn", window: int | None = 0
+    app: Any, method: str = "GET", target: str = "/", server: str = "uvicorn", window: int | None = 0
 ) -> ASGIExchange:
     request = Request(method, target, "1.1", (("host", "testserver"),))
-    exchange = ASGIExchange(app, request, like=like_of(like, "asgi"), window=window)
+    exchange = ASGIExchange(app, request, server=behavior_of(server, "asgi"), window=window)
     exchange.start()
     return exchange
 
@@ -224,7 +224,7 @@ async def _stops(make: Make) -> list[str]:
 
 async def _os_error(make: Make) -> list[str]:
     probe = Probe(deaf=True)
-    exchange = ask(make(probe), like="spec")
+    exchange = ask(make(probe), server="spec")
     await read(exchange, 1)
     await exchange.close()
     await exchange.until_done(ENDS_WITHIN)

@@ -18,18 +18,22 @@ from ..sansio.trace import Request
 from ._asgi import ASGIExchange
 from ._responses import put_head
 from .event_log import Watch, current
-from .server_behavior import Like
+from .server_behavior import ServerBehavior
+
+Handler = Callable[[Any], Awaitable[Any]]
 
 #: Turns of the loop until generators that nobody holds any more are closed: two for each that Django wraps round one.
 TURNS = 10
 
 
-def carried(inner: Callable[[Any], Awaitable[Any]], like: Like, via: str | None) -> Callable[[Any], Awaitable[Any]]:
+def streaming_handler(
+    inner: Callable[[Any], Awaitable[Any]], server: ServerBehavior, via: str | None
+) -> Callable[[Any], Awaitable[Any]]:
     """``inner``, an ``AsyncClientHandler``, whose responses stream chunk by chunk through ``via``."""
 
     async def handler(scope: dict[str, Any]) -> Any:
         app = _App(inner, scope)
-        exchange = ASGIExchange(app, _request(scope), like=like, via=via)
+        exchange = ASGIExchange(app, _request(scope), server=server, via=via)
         exchange.start()
         try:
             head = await exchange.head()
@@ -143,10 +147,10 @@ async def _collected(content: Iterable[bytes]) -> Any:
 
 def _noted(content: Iterable[bytes], watch: Watch | None) -> Iterator[bytes]:
     """A tap: what is collected and cut up again would look like a stream from outside."""
-    place = None if watch is None else watch.ledger.place("sync iterator")
+    place = None if watch is None else watch.event_log.place("sync iterator")
     for part in content:
         if watch is not None and place is not None:
-            watch.ledger.add(watch.now(), place, len(part))
+            watch.event_log.add(watch.now(), place, len(part))
         yield part
 
 

@@ -18,8 +18,8 @@ from ..sansio.recorder import Recorder
 from ..sansio.trace import Chunk, Outcome, Request, Response, Trace
 from ..sansio.trace import End as TraceEnd
 from . import recorded
-from .event_log import APP, READER, Ledger
-from .server_behavior import Like
+from .event_log import APP, READER, EventLog
+from .server_behavior import ServerBehavior
 
 Arrival = Head | bytes | End | Cut
 
@@ -27,15 +27,15 @@ Arrival = Head | bytes | End | Cut
 class Line:
     """One response on its way. ``started`` is the clock's reading when the request left, seconds."""
 
-    def __init__(self, request: Request, like: Like, via: str | None, started: float) -> None:
-        self.like, self.started, self.request = like, started, request
+    def __init__(self, request: Request, server: ServerBehavior, via: str | None, started: float) -> None:
+        self.server, self.started, self.request = server, started, request
         self.chain: Chain | None = None if via is None else resolve(via).start(request, started)
-        self.ledger = Ledger()
+        self.event_log = EventLog()
         self.arrived: deque[Arrival] = deque()
         self.ended = False
         """Has the app's side ended?"""
         self._via = via
-        self._recorder = Recorder(self.asked, started, keep_chunks=True, server=like.server)
+        self._recorder = Recorder(self.asked, started, keep_chunks=True, server=server.server)
         self._response: Response | None = None
         self._held_head: Head | None = None
         self._framing: Framing = "chunked"
@@ -58,7 +58,7 @@ class Line:
     def bodiless(self) -> bool:
         """Has this response no body that the reader would see?"""
         status = 200 if self._response is None else self._response.status
-        return not has_body(self.request.method, status) and not self.like.sends_head_body
+        return not has_body(self.request.method, status) and not self.server.sends_head_body
 
     @property
     def deadline(self) -> float | None:
@@ -88,10 +88,10 @@ class Line:
         """The app named its head; it leaves at once or with the first bytes, as the server does it."""
         self._response = Response(status, headers, now - self.started)
         self._recorder.proposed(status, headers, now)
-        source = source_of(self.like.server)(self._response, self.asked)
+        source = source_of(self.server.server)(self._response, self.asked)
         self._framing = source.framing
         self._held_head = Head(status, headers, source.framing, source.head_size)
-        if self.like.head_alone:
+        if self.server.head_alone:
             self.flush_head(now)
 
     def flush_head(self, now: float) -> None:
@@ -102,13 +102,13 @@ class Line:
 
     def data(self, data: bytes, now: float) -> None:
         """The app produced a chunk."""
-        if data or self.like.empty_flushes:
+        if data or self.server.empty_flushes:
             self.flush_head(now)
         if data and not self.bodiless:
             before = len(self.arrived)
             self._push(framed(data, self._framing) if self.chain is not None else Data(data), now)
             held = self.holds if len(self.arrived) == before else None
-            self.ledger.add(now - self.started, APP, len(data), held)
+            self.event_log.add(now - self.started, APP, len(data), held)
 
     def accepted(self, produced: float, data: bytes, now: float | None) -> None:
         """Downstream asked for more at ``now``, None when it never did."""
@@ -123,7 +123,7 @@ class Line:
     def cut(self, reason: str, now: float) -> None:
         """The server cuts the response, since the app failed or left it unfinished."""
         self.ended = True
-        if not self.like.left_open:
+        if not self.server.left_open:
             self._push(Cut("fin", None, reason), now)
 
     def wake(self, now: float) -> None:
@@ -163,7 +163,7 @@ class Line:
             return None
         item = self.arrived.popleft()
         if isinstance(item, bytes):
-            self.ledger.add(self._got[-1].at, READER, len(item))
+            self.event_log.add(self._got[-1].at, READER, len(item))
         return item
 
     def finish(self, outcome: Outcome, now: float, reason: str | None = None) -> recorded.RecordedTrace:
@@ -171,7 +171,7 @@ class Line:
         if self._trace is None:
             made = self._recorder.ended(outcome, now, reason=reason)
             end = self._got_end or TraceEnd(made.end.at, outcome, None, None, reason)
-            got = Trace(self.request, self._got_head, tuple(self._got), end, self.like.server)
+            got = Trace(self.request, self._got_head, tuple(self._got), end, self.server.server)
             self._trace = recorded.RecordedTrace.of(made, delivery=got, via=self._via)
             recorded.publish(self._trace)
         return self._trace

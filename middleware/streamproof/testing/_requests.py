@@ -13,7 +13,7 @@ from urllib.parse import unquote, unquote_to_bytes, urlsplit
 from ..sansio.http import Headers
 from ..sansio.trace import Request
 from .request_body import input_of
-from .server_behavior import Like
+from .server_behavior import ServerBehavior
 
 #: Extensions of the ASGI specification, by which an app knows that it may send these events.
 PATHSEND, TRAILERS = "http.response.pathsend", "http.response.trailers"
@@ -62,7 +62,7 @@ def header_pairs(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
 
 def scope_of(
     request: Request,
-    like: Like,
+    server: ServerBehavior,
     *,
     client: tuple[str, int],
     root_path: str = "",
@@ -74,7 +74,9 @@ def scope_of(
     ``trailers``: offer them in its extensions, whether that server does or not.
     """
     parts = urlsplit(request.target)
-    asgi = {"version": "3.0"} if like.spec_version is None else {"version": "3.0", "spec_version": like.spec_version}
+    asgi = (
+        {"version": "3.0"} if server.spec_version is None else {"version": "3.0", "spec_version": server.spec_version}
+    )
     host = next((value for name, value in request.headers if name.lower() == "host"), "testserver")
     name, _, port = host.partition(":")
     scope: dict[str, Any] = {
@@ -91,8 +93,8 @@ def scope_of(
         "client": client,
         "server": (name, int(port) if port.isdigit() else 443 if scheme == "https" else 80),
     }
-    if like.extensions is not None:
-        scope["extensions"] = {key: dict(value) for key, value in like.extensions.items()}
+    if server.extensions is not None:
+        scope["extensions"] = {key: dict(value) for key, value in server.extensions.items()}
     if trailers:
         scope.setdefault("extensions", {})[TRAILERS] = {}
     return scope

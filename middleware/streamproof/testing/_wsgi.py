@@ -16,7 +16,7 @@ from ._line import Line
 from ._requests import environ_of
 from .errors import AppFault, BrokenResponse
 from .event_log import Watch, current
-from .server_behavior import Like
+from .server_behavior import ServerBehavior
 
 #: Chunks after which a server that runs on for a reader who left is stopped.
 RUN_ON = 1000
@@ -34,14 +34,14 @@ class WSGIExchange:
         app: Callable[..., Iterable[bytes]],
         request: Request,
         *,
-        like: Like,
+        server: ServerBehavior,
         via: str | None = None,
         body: bytes | Iterable[bytes] = b"",
         environ: dict[str, Any] | None = None,
         raises: bool = True,
     ) -> None:
         self._app, self._raises = app, raises
-        self.line = Line(request, like, via, clocks.now())
+        self.line = Line(request, server, via, clocks.now())
         self._environ = environ_of(self.line.asked, body) if environ is None else environ
         self._result: Iterable[bytes] | None = None
         self._iterator: Iterator[bytes] | None = None
@@ -53,7 +53,7 @@ class WSGIExchange:
 
     def __repr__(self) -> str:
         request = self.line.request
-        return f"<WSGIExchange {request.method} {request.target} like {self.line.like.name}>"
+        return f"<WSGIExchange {request.method} {request.target} like {self.line.server.name}>"
 
     @property
     def is_async(self) -> bool:
@@ -88,7 +88,7 @@ class WSGIExchange:
         if self.line.ended:
             self._finish(Outcome.COMPLETE)
             return
-        if self.line.like.runs_on:
+        if self.line.server.runs_on:
             self._run_on()
         self._finish(Outcome.CLIENT_GONE, "the reader left")
 
@@ -115,7 +115,7 @@ class WSGIExchange:
 
     def _pull(self) -> None:
         line = self.line
-        token = current.set(Watch(line.ledger, lambda: clocks.now() - line.started))
+        token = current.set(Watch(line.event_log, lambda: clocks.now() - line.started))
         try:
             if self._iterator is None:
                 self._result = self._app(self._environ, self._start_response)
@@ -190,7 +190,7 @@ class WSGIExchange:
         line = self.line
         if exc_info is not None:
             try:
-                if line.ledger.entries:
+                if line.event_log.entries:
                     raise exc_info[1].with_traceback(exc_info[2])
             finally:
                 exc_info = None  # PEP 3333: avoid a circular reference

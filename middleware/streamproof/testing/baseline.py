@@ -22,13 +22,13 @@ FACTOR, SLACK = 1.5, 0.05
 FORMAT = 1
 
 
-def figures_of(trace: RecordedTrace) -> dict[str, float]:
+def stats_of(trace: RecordedTrace) -> dict[str, float]:
     """The figures of one response, as its reader saw it."""
     seen = trace if trace.delivery is None else trace.delivery
-    figures = seen.figures
+    stats = seen.stats
     hold = compare(trace, seen).worst_lag if seen is not trace and comparable(trace, seen) else 0.0
-    first = seen.end.at if figures.first_byte is None else figures.first_byte
-    numbers = {"first_byte": first, "max_silence": figures.longest_silence, "max_hold": hold, "end": trace.end.at}
+    first = seen.end.at if stats.first_byte is None else stats.first_byte
+    numbers = {"first_byte": first, "max_silence": stats.longest_silence, "max_hold": hold, "end": trace.end.at}
     return {name: round(value, 6) for name, value in numbers.items()}
 
 
@@ -36,7 +36,7 @@ def worst(traces: Iterable[RecordedTrace]) -> dict[str, float]:
     """The worst figures of several responses."""
     found: dict[str, float] = {}
     for trace in traces:
-        for name, value in figures_of(trace).items():
+        for name, value in stats_of(trace).items():
             found[name] = max(value, found.get(name, value))
     return found
 
@@ -84,7 +84,7 @@ def read_baseline(path: Path) -> dict[str, dict[str, float]]:
 
 def write_baseline(path: Path, entries: Mapping[str, Mapping[str, float]]) -> None:
     """Write the figures of ``entries`` over those that are in the file; other tests' stay."""
-    tests = {**read_baseline(path), **{test: dict(figures) for test, figures in entries.items()}}
+    tests = {**read_baseline(path), **{test: dict(stats) for test, stats in entries.items()}}
     data = {"format": FORMAT, "tests": {test: tests[test] for test in sorted(tests)}}
     path.write_text(json.dumps(data, indent=2) + "\n", "utf-8")
 

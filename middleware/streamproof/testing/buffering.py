@@ -1,7 +1,7 @@
 """The negative control: an app that is collected whole before its first byte leaves.
 
-A test of a stream that also passes on ``joined(app)`` proves nothing. Everything else stays as it was: status, fields,
-bytes, the close. What the app hands over inside is tapped, for the picture. Endless streams are given up after
+A test of a stream that also passes on ``buffered(app)`` proves nothing. Status, fields, bytes and the close stay as
+they were. What the app hands over inside is tapped, for the picture. Endless streams are given up after
 ``limit`` chunks, so that such a test fails and does not hang.
 """
 
@@ -19,7 +19,7 @@ from .recorded_taps import tap
 LIMIT = 1000
 
 
-def joined(app: Any, *, limit: int = LIMIT) -> Any:
+def buffered(app: Any, *, limit: int = LIMIT) -> Any:
     """``app`` with its body joined into one chunk, as the worst layer in between would do it."""
     return _JoinedASGI(tap(app), limit) if kind_of(app) == "asgi" else _JoinedWSGI(tap(app), limit)
 

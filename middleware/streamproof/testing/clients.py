@@ -16,7 +16,7 @@ from . import _defaults
 from ._responses import put_head
 from ._wsgi import WSGIExchange
 from .recorded import RecordedTrace, trace_of
-from .server_behavior import Like, like_of
+from .server_behavior import ServerBehavior, behavior_of
 
 if TYPE_CHECKING:
     from .transports import Transport
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 C = TypeVar("C")
 
 
-def streaming(client: C, *, like: str | Like | None = None, via: str | None = None) -> C:
+def streaming(client: C, *, server: str | ServerBehavior | None = None, via: str | None = None) -> C:
     """``client``, changed so that its responses stream chunk by chunk, are recorded, and pass through ``via``.
 
     Takes an instance of ``werkzeug.test.Client`` (Flask's too), ``django.test.Client``, ``django.test.AsyncClient`` or
@@ -33,16 +33,16 @@ def streaming(client: C, *, like: str | Like | None = None, via: str | None = No
     via = _defaults.hops(via)
     names = {f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in type(client).__mro__}
     if "werkzeug.Client" in names:
-        return cast(C, _werkzeug(client, like, via))
+        return cast(C, _werkzeug(client, server, via))
     if "django.Client" in names:
-        return cast(C, _django(client, like, via))
+        return cast(C, _django(client, server, via))
     if "django.AsyncClient" in names:
-        from ._django_async import carried
+        from ._django_async import streaming_handler
 
-        client.handler = carried(_plain(client, client.handler), like_of(like, "asgi"), via)  # type: ignore[attr-defined]
+        client.handler = streaming_handler(_plain(client, client.handler), behavior_of(server, "asgi"), via)  # type: ignore[attr-defined]
         return client
     if "starlette.TestClient" in names:
-        return cast(C, _starlette(client, like, via))
+        return cast(C, _starlette(client, server, via))
     raise TypeError(
         f"{client!r} is no client that is known. Expected werkzeug's, Flask's, Django's, Starlette's or FastAPI's test "
         "client. For httpx, is client(app) or async_client(app) what is wanted?"
@@ -75,15 +75,15 @@ class Body:
         self.streamproof.close()
 
 
-def _werkzeug(client: Any, like: str | Like | None, via: str | None) -> Any:
-    carry, ways = _plain(client, client.run_wsgi_app), like_of(like, "wsgi")
+def _werkzeug(client: Any, server: str | ServerBehavior | None, via: str | None) -> Any:
+    carry, ways = _plain(client, client.run_wsgi_app), behavior_of(server, "wsgi")
     last: list[WSGIExchange] = []
 
     def run_wsgi_app(environ: dict[str, Any], buffered: bool = False) -> Any:
         app = client.application
 
         def carried(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-            exchange = WSGIExchange(app, _request(environ), like=ways, via=via, environ=environ)
+            exchange = WSGIExchange(app, _request(environ), server=ways, via=via, environ=environ)
             last[:] = [exchange]
             head = exchange.head()
             start_response(f"{head.status} {reason(head.status) or 'Unknown'}", list(head.headers))
@@ -135,8 +135,8 @@ class _DjangoBody:
             self._close()
 
 
-def _django(client: Any, like: str | Like | None, via: str | None) -> Any:
-    inner, ways = _plain(client, client.handler), like_of(like, "wsgi")
+def _django(client: Any, server: str | ServerBehavior | None, via: str | None) -> Any:
+    inner, ways = _plain(client, client.handler), behavior_of(server, "wsgi")
 
     def handler(environ: dict[str, Any]) -> Any:
         response: Any = None
@@ -147,7 +147,7 @@ def _django(client: Any, like: str | Like | None, via: str | None) -> Any:
             start_response(f"{response.status_code} {response.reason_phrase}", list(response.items()))
             return _DjangoBody(response)
 
-        exchange = WSGIExchange(app, _request(environ), like=ways, via=via, environ=environ)
+        exchange = WSGIExchange(app, _request(environ), server=ways, via=via, environ=environ)
         head = exchange.head()
         if response.streaming:
             response.streaming_content = Body(exchange)
@@ -183,14 +183,14 @@ class _StarletteTransport:
         self.theirs.close()
 
 
-def _starlette(client: Any, like: str | Like | None, via: str | None) -> Any:
+def _starlette(client: Any, server: str | ServerBehavior | None, via: str | None) -> Any:
     from .transports import Transport
 
     theirs = client._transport
     theirs = getattr(theirs, "theirs", theirs)
     ours = Transport(
         _plain(client, theirs.app),
-        like=like or "starlette-testclient",
+        server=server or "starlette-testclient",
         via=via,
         raise_app_exceptions=theirs.raise_server_exceptions,
         client=tuple(theirs.client),

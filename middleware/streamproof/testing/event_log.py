@@ -25,7 +25,7 @@ class Entry(NamedTuple):
     """The hop that held most when this chunk was produced, with a via."""
 
 
-class Ledger:
+class EventLog:
     """The entries of one exchange. ``places`` are in the order app side first."""
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class Ledger:
 class Watch(NamedTuple):
     """The ledger of the exchange that runs, and its clock's reading as a function."""
 
-    ledger: Ledger
+    event_log: EventLog
     now: Callable[[], float]
 
 

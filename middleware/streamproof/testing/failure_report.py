@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..sansio.trace import Trace
 from . import clocks
-from .event_log import APP, READER, Entry, Ledger
+from .event_log import APP, READER, Entry, EventLog
 
 if TYPE_CHECKING:
     from ..analysis.diagnosis import Diagnosis
@@ -21,13 +21,13 @@ ROWS = 16
 def draw(exchange: Any) -> str:
     """The ledger of ``exchange`` as a table, a column a place, and a line that says who held the rest."""
     line = exchange.line
-    ledger: Ledger = line.ledger
-    places = [place for place in ledger.places if ledger.of(place)] or [APP]
+    event_log: EventLog = line.event_log
+    places = [place for place in event_log.places if event_log.of(place)] or [APP]
     columns = [*places, READER]
     virtual = clocks.is_virtual()
     counts = dict.fromkeys(columns, 0)
     rows = []
-    for entry in ledger.entries:
+    for entry in event_log.entries:
         if entry.place not in counts:
             continue
         counts[entry.place] += 1
@@ -36,7 +36,7 @@ def draw(exchange: Any) -> str:
     lines = [f"  {head.rstrip()}", *(f"  {row.rstrip()}" for row in _shortened(rows))]
     if not rows:
         lines.append("  nothing was produced")
-    return "\n".join([*lines, "", f"  {_summary(ledger, places, line)}"])
+    return "\n".join([*lines, "", f"  {_summary(event_log, places, line)}"])
 
 
 def _row(entry: Entry, number: int, columns: list[str], virtual: bool) -> str:
@@ -52,27 +52,29 @@ def _shortened(rows: list[str]) -> list[str]:
     return [*rows[:half], f"... {len(rows) - 2 * half} more ...", *rows[-half:]]
 
 
-def _summary(ledger: Ledger, places: list[str], line: Any) -> str:
-    made, held = ledger.of(places[0]), ledger.of(READER)
+def _summary(event_log: EventLog, places: list[str], line: Any) -> str:
+    made, held = event_log.of(places[0]), event_log.of(READER)
     total, got = sum(entry.size for entry in made), sum(entry.size for entry in held)
-    first = next((index for index, entry in enumerate(ledger.entries) if entry.place == READER), len(ledger.entries))
-    ahead = sum(1 for entry in ledger.entries[:first] if entry.place == places[0])
+    first = next(
+        (index for index, entry in enumerate(event_log.entries) if entry.place == READER), len(event_log.entries)
+    )
+    ahead = sum(1 for entry in event_log.entries[:first] if entry.place == places[0])
     said = (
         f"{places[0]} produced {_count(len(made), 'chunk')}, {total} B ({ahead} before the reader held a byte); "
         f"the reader holds {_count(len(held), 'chunk')}, {got} B."
     )
-    hops = {entry.held_by for entry in ledger.entries if entry.held_by}
+    hops = {entry.held_by for entry in event_log.entries if entry.held_by}
     if hops:
         return f"{said} Held by: {', '.join(sorted(hops))}."
     if len(places) > 1:
-        return f"{said} Held between {_leg(ledger, places)}."
+        return f"{said} Held between {_leg(event_log, places)}."
     return said
 
 
-def _leg(ledger: Ledger, places: list[str]) -> str:
+def _leg(event_log: EventLog, places: list[str]) -> str:
     """The first pair of neighbours of which the outer one made fewer chunks, or made them later."""
     for inner, outer in zip(places, places[1:], strict=False):
-        entries = [entry.place for entry in ledger.entries if entry.place in (inner, outer)]
+        entries = [entry.place for entry in event_log.entries if entry.place in (inner, outer)]
         if len(entries) > 1 and entries[1] == inner:
             return f"{inner} and {outer}"
     return f"{places[-1]} and the {READER}"
@@ -108,8 +110,8 @@ def timelines(produced: Trace, delivered: Trace) -> list[str]:
     """Two lines of dots over the same time, a mark where bytes were produced or arrived."""
     span = max(produced.end.at, delivered.end.at, 1e-9)
     return [
-        f"  produced  |{_dots(produced, span)}| {_figures(produced)}",
-        f"  arrived   |{_dots(delivered, span)}| {_figures(delivered)}",
+        f"  produced  |{_dots(produced, span)}| {_stats(produced)}",
+        f"  arrived   |{_dots(delivered, span)}| {_stats(delivered)}",
         f"             0{'s, ' + f'{span:.2f} s':>{WIDTH - 1}}".replace("s, ", "   "),
     ]
 
@@ -121,7 +123,7 @@ def _dots(trace: Trace, span: float) -> str:
     return "".join("." if not count else "o" if count == 1 else "O" for count in cells)
 
 
-def _figures(trace: Trace) -> str:
-    figures = trace.figures
-    first = "nothing" if figures.first_byte is None else f"first byte {figures.first_byte:.2f} s"
-    return f"{_count(figures.chunks, 'chunk')}, {figures.bytes} B, {first}"
+def _stats(trace: Trace) -> str:
+    stats = trace.stats
+    first = "nothing" if stats.first_byte is None else f"first byte {stats.first_byte:.2f} s"
+    return f"{_count(stats.chunks, 'chunk')}, {stats.bytes} B, {first}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .event_log import APP, READER, Entry, Ledger
+from .event_log import APP, READER, Entry, EventLog
 from .failure_report import draw
 from .recorded import exchange_of
 
@@ -69,27 +69,27 @@ async def assert_streams_async(response: Any, *, chunks: int | None = None, at_l
 
 
 def _wants_more(exchange: Any, chunks: int | None) -> bool:
-    return chunks is None or len(exchange.line.ledger.of(READER)) < chunks
+    return chunks is None or len(exchange.line.event_log.of(READER)) < chunks
 
 
 def judge(exchange: Any, at_least: int = 2) -> None:
     """Raise :class:`Held` unless the ledger of ``exchange`` proves that it streamed."""
     __tracebackhide__ = True
-    ledger: Ledger = exchange.line.ledger
-    fault = find_fault(ledger, at_least)
+    event_log: EventLog = exchange.line.event_log
+    fault = find_fault(event_log, at_least)
     if fault is not None:
         raise Held(f"{fault}\n\n{draw(exchange)}")
 
 
-def find_fault(ledger: Ledger, at_least: int = 2) -> str | None:
+def find_fault(event_log: EventLog, at_least: int = 2) -> str | None:
     """Why the order of ``ledger`` does not prove streaming, in a sentence; None when it does."""
-    for place in ledger.places:
-        ahead = ran_ahead(ledger, place)
+    for place in event_log.places:
+        ahead = ran_ahead(event_log, place)
         if ahead is not None:
             number, entry = ahead
             by = f" {entry.held_by} held it." if entry.held_by else ""
             return f"The stream is held: {place} produced chunk {number + 1} before the reader held chunk {number}.{by}"
-    held = ledger.of(READER)
+    held = event_log.of(READER)
     if len(held) < at_least:
         came = f"{len(held)} chunk" + ("" if len(held) == 1 else "s")
         size = sum(entry.size for entry in held)
@@ -105,13 +105,13 @@ def find_fault(ledger: Ledger, at_least: int = 2) -> str | None:
     return None
 
 
-def ran_ahead(ledger: Ledger, place: str) -> tuple[int, Entry] | None:
+def ran_ahead(event_log: EventLog, place: str) -> tuple[int, Entry] | None:
     """The first chunk of ``place`` that was followed by another before the reader held it: its number and entry."""
-    made = ledger.of(place)
-    same_bytes = sum(entry.size for entry in made) == sum(entry.size for entry in ledger.of(READER))
+    made = event_log.of(place)
+    same_bytes = sum(entry.size for entry in made) == sum(entry.size for entry in event_log.of(READER))
     produced = held = number = arrivals = 0
     last: Entry | None = None
-    for entry in ledger.entries:
+    for entry in event_log.entries:
         if entry.place == READER:
             held, arrivals = held + entry.size, arrivals + 1
         elif entry.place == place:
@@ -142,19 +142,20 @@ async def assert_stops_async(response: Any, *, timeout: float = STOPS_WITHIN) ->
 
 def _judge_stop(exchange: Any) -> None:
     __tracebackhide__ = True
-    like = exchange.line.like
+    server = exchange.line.server
     if not exchange.app_done:
         raise NotStopped(
-            f"The reader left, {like.name} told the app (http.disconnect), and the app works on. Expected it to end. "
+            f"The reader left, {server.name} told the app (http.disconnect), and the app works on. Expected it to end. "
             f"Does it never call receive()?\n\n{draw(exchange)}"
         )
     if getattr(exchange, "ran_on", False):
         raise NotStopped(
-            f"The reader left, and the app worked on until {like.name} cancelled it after {like.cancels_after:g} s. "
-            f"Expected it to end by itself. Does it never call receive()?\n\n{draw(exchange)}"
+            f"The reader left, and the app worked on until {server.name} cancelled it after "
+            f"{server.cancels_after:g} s. Expected it to end by itself. Does it never call receive()?"
+            f"\n\n{draw(exchange)}"
         )
 
 
-def producers(ledger: Ledger) -> Sequence[str]:
+def producers(event_log: EventLog) -> Sequence[str]:
     """The places that produced something, innermost first."""
-    return [place for place in ledger.places if ledger.of(place)] or [APP]
+    return [place for place in event_log.places if event_log.of(place)] or [APP]

@@ -38,8 +38,8 @@ class RecordedTrace(Trace):
     via: str | None = None
 
     def __repr__(self) -> str:
-        figures = self.figures
-        return f"<RecordedTrace {figures.chunks} chunks, {figures.bytes} B in {self.end.at:.2f} s, {self.outcome}>"
+        stats = self.stats
+        return f"<RecordedTrace {stats.chunks} chunks, {stats.bytes} B in {self.end.at:.2f} s, {self.outcome}>"
 
     @classmethod
     def of(cls, trace: Trace, *, delivery: Trace | None = None, via: str | None = None) -> Self:

@@ -28,7 +28,7 @@ class _WSGITap:
         watch = current.get()
         if watch is None:
             return self.app(environ, start_response)  # type: ignore[no-any-return]
-        place = watch.ledger.place(self.name)
+        place = watch.event_log.place(self.name)
         return _TappedBody(self.app(environ, start_response), watch, place)
 
 
@@ -42,7 +42,7 @@ class _TappedBody:
 
     def __next__(self) -> bytes:
         chunk = next(self._iterator)
-        self._watch.ledger.add(self._watch.now(), self._place, len(chunk))
+        self._watch.event_log.add(self._watch.now(), self._place, len(chunk))
         return chunk
 
     def close(self) -> None:
@@ -59,13 +59,13 @@ class _ASGITap:
         if watch is None or scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        place = watch.ledger.place(self.name)
+        place = watch.event_log.place(self.name)
 
         async def note(message: Any) -> None:
             if message["type"] == "http.response.body":
-                watch.ledger.add(watch.now(), place, len(message.get("body", b"")))
+                watch.event_log.add(watch.now(), place, len(message.get("body", b"")))
             elif message["type"] == PATHSEND:
-                watch.ledger.add(watch.now(), place, os.path.getsize(message["path"]))
+                watch.event_log.add(watch.now(), place, os.path.getsize(message["path"]))
             await send(message)
 
         await self.app(scope, receive, note)

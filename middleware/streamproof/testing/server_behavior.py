@@ -13,7 +13,7 @@ from ..sansio.errors import ConfigurationError
 
 
 @dataclass(frozen=True, slots=True)
-class Like:
+class ServerBehavior:
     """One server's ways.
 
     ``spec_version`` and ``extensions`` are what its ASGI scope says, None for an absent key. ``head_alone``: a head
@@ -43,9 +43,9 @@ class Like:
 
 _ALL = (
     # uvicorn 0.54.0; asyncio's flow control lets 64 KiB wait (asyncio.transports, high-water mark)
-    Like("uvicorn", "asgi", server="uvicorn"),
+    ServerBehavior("uvicorn", "asgi", server="uvicorn"),
     # gunicorn 27.0.1, -k asgi; asgi_disconnect_grace_period is 3 s
-    Like(
+    ServerBehavior(
         "gunicorn-asgi",
         "asgi",
         spec_version="2.4",
@@ -55,9 +55,9 @@ _ALL = (
         server="gunicorn-asgi",
     ),
     # hypercorn 0.18.0; it offers trailers over HTTP/2 only
-    Like("hypercorn", "asgi", spec_version="2.1", extensions={}, server="hypercorn"),
+    ServerBehavior("hypercorn", "asgi", spec_version="2.1", extensions={}, server="hypercorn"),
     # granian 2.8.7
-    Like(
+    ServerBehavior(
         "granian",
         "asgi",
         head_alone=False,
@@ -65,7 +65,7 @@ _ALL = (
         server="granian",
     ),
     # daphne 4.2.3; application_close_timeout is 10 s
-    Like(
+    ServerBehavior(
         "daphne",
         "asgi",
         spec_version=None,
@@ -77,12 +77,14 @@ _ALL = (
         server="daphne",
     ),
     # No server yet: ASGI HTTP specification 2.4, "Disconnected Client - send exception"
-    Like("spec", "asgi", spec_version="2.4", raises_when_gone=True, head_alone=False, extensions={}),
+    ServerBehavior("spec", "asgi", spec_version="2.4", raises_when_gone=True, head_alone=False, extensions={}),
     # No server either: what Starlette's TestClient tells apps (1.10, testclient.py), so that its users' tests go on
-    Like("starlette-testclient", "asgi", spec_version=None, extensions={"http.response.debug": {}}, hides_cuts=True),
-    Like("gunicorn", "wsgi", server="gunicorn"),
+    ServerBehavior(
+        "starlette-testclient", "asgi", spec_version=None, extensions={"http.response.debug": {}}, hides_cuts=True
+    ),
+    ServerBehavior("gunicorn", "wsgi", server="gunicorn"),
     # waitress 3.0.2; outbuf_high_watermark is 16 MiB
-    Like(
+    ServerBehavior(
         "waitress",
         "wsgi",
         empty_flushes=False,
@@ -90,33 +92,34 @@ _ALL = (
         sends_head_body=True,
         server="waitress",
     ),
-    Like("werkzeug", "wsgi", sends_head_body=True, server="werkzeug"),
-    Like("wsgiref", "wsgi", sends_head_body=True),
-    Like("granian-wsgi", "wsgi", server="granian"),
+    ServerBehavior("werkzeug", "wsgi", sends_head_body=True, server="werkzeug"),
+    ServerBehavior("wsgiref", "wsgi", sends_head_body=True),
+    ServerBehavior("granian-wsgi", "wsgi", server="granian"),
     # hypercorn 0.18.0 and uvicorn 0.54.0 iterate on to the end for a reader who has left
-    Like("hypercorn-wsgi", "wsgi", runs_on=True, server="hypercorn"),
-    Like("uvicorn-wsgi", "wsgi", runs_on=True, server="uvicorn"),
+    ServerBehavior("hypercorn-wsgi", "wsgi", runs_on=True, server="hypercorn"),
+    ServerBehavior("uvicorn-wsgi", "wsgi", runs_on=True, server="uvicorn"),
 )
 
 #: Every server whose ways are known, by name.
-LIKES: Mapping[str, Like] = {like.name: like for like in _ALL}
+SERVER_BEHAVIORS: Mapping[str, ServerBehavior] = {server.name: server for server in _ALL}
 
 _USUAL = {"asgi": "uvicorn", "wsgi": "gunicorn"}
 
 
-def like_of(name: str | Like | None, kind: Literal["asgi", "wsgi"]) -> Like:
+def behavior_of(name: str | ServerBehavior | None, kind: Literal["asgi", "wsgi"]) -> ServerBehavior:
     """The ways of the server ``name`` with apps of this kind; None for the usual server.
 
     ``granian``, ``hypercorn`` and ``uvicorn`` mean their WSGI side for a WSGI app, ``gunicorn`` its ASGI worker for an
     ASGI app. Raises ConfigurationError with the valid names.
     """
-    if isinstance(name, Like):
+    if isinstance(name, ServerBehavior):
         return name
     wanted = name or _USUAL[kind]
     for key in (wanted, f"{wanted}-{kind}"):
-        if key in LIKES and LIKES[key].kind == kind:
-            return LIKES[key]
-    valid = ", ".join(like.name for like in _ALL if like.kind == kind)
+        if key in SERVER_BEHAVIORS and SERVER_BEHAVIORS[key].kind == kind:
+            return SERVER_BEHAVIORS[key]
+    valid = ", ".join(server.name for server in _ALL if server.kind == kind)
     raise ConfigurationError(
-        f"like={name!r} is no server for a {kind.upper()} app. Expected one of: {valid}. Is the app of the other kind?"
+        f"server={name!r} is not a server for a {kind.upper()} app. Expected one of: {valid}. "
+        "Is the app of the other kind?"
     )

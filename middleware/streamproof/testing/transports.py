@@ -22,7 +22,7 @@ from ._responses import AsyncBody, OwnLoopBody, SyncBody, in_words_of, library_o
 from ._wsgi import WSGIExchange
 from .errors import BrokenResponse
 from .request_body import RequestBody
-from .server_behavior import Like, like_of
+from .server_behavior import ServerBehavior, behavior_of
 
 if TYPE_CHECKING:
     import httpx
@@ -64,7 +64,7 @@ class Transport(_Carrier):
         self,
         app: Any,
         *,
-        like: str | Like | None = None,
+        server: str | ServerBehavior | None = None,
         via: str | None = None,
         window: int | Literal["server"] | None = 0,
         raise_app_exceptions: bool = True,
@@ -76,9 +76,9 @@ class Transport(_Carrier):
     ) -> None:
         self.kind = kind_of(app)
         self.app = single_callable(app)
-        self.like = like_of(like, self.kind)
+        self.server = behavior_of(server, self.kind)
         self.via = via = _defaults.hops(via)
-        self._window = self.like.window if window == "server" else window
+        self._window = self.server.window if window == "server" else window
         self._raises, self._wants_lifespan = raise_app_exceptions, lifespan
         self._client, self._root_path = client, root_path
         self._state, self._trailers = state, trailers
@@ -91,7 +91,7 @@ class Transport(_Carrier):
             resolve(via)
 
     def __repr__(self) -> str:
-        return f"<Transport to {self.app!r} like {self.like.name}{f' via {self.via}' if self.via else ''}>"
+        return f"<Transport to {self.app!r} like {self.server.name}{f' via {self.via}' if self.via else ''}>"
 
     # Sync
 
@@ -171,13 +171,13 @@ class Transport(_Carrier):
 
     def _wsgi(self, request: httpx.Request, body: Any) -> WSGIExchange:
         asked = _request(request)
-        return WSGIExchange(self.app, asked, like=self.like, via=self.via, body=body, raises=self._raises)
+        return WSGIExchange(self.app, asked, server=self.server, via=self.via, body=body, raises=self._raises)
 
     async def _asgi(self, request: httpx.Request, body: RequestBody) -> tuple[ASGIExchange, Head]:
         exchange = ASGIExchange(
             self.app,
             _request(request),
-            like=self.like,
+            server=self.server,
             via=self.via,
             body=body,
             window=self._window,

@@ -15,7 +15,7 @@ from streamproof.adapters.holds import HeldInside
 from streamproof.adapters.taps import tap
 from streamproof.asgi import StreamMiddleware
 from streamproof.sansio.flush import FlushPolicy
-from tests.support.buffering import joining_asgi
+from tests.support.buffering import buffering_asgi
 
 EVENTS = [(b"content-type", b"text/event-stream")]
 TEXT = [(b"content-type", b"text/html")]
@@ -249,7 +249,7 @@ def test_a_producer_that_never_gives_way_is_made_to(yields: bool) -> None:
                 await asyncio.sleep(0)
 
         task = asyncio.create_task(other())
-        policy = FlushPolicy(yields=yields, on_disconnect="ignore")
+        policy = FlushPolicy(yield_to_loop=yields, on_disconnect="ignore")
         await StreamMiddleware(_blocking, policy=policy)(server.scope, server.receive, server.send)
         await task
         return ran
@@ -437,4 +437,4 @@ def test_a_layer_that_holds_is_found() -> None:
     policy = FlushPolicy(on_hold="raise")
     assert serve(inner, policy).body == b"x" * 5
     with pytest.raises(HeldInside, match="3 chunks"):
-        serve(joining_asgi(inner), policy)
+        serve(buffering_asgi(inner), policy)

@@ -15,7 +15,7 @@ from streamproof import Outcome, Trace
 from streamproof.adapters.via import HopCut
 from streamproof.asgi import StreamMiddleware
 from tests.support.asgi_messages import DISCONNECT, LAST, SCOPE, START, never, piece, sending
-from tests.support.buffering import joining_asgi
+from tests.support.buffering import buffering_asgi
 from tests.support.hop_doubles import Answering, BodyHeld, Cutting, Releasing, Straight, TimedStraight, Ways, Whole
 
 LIMIT = 5.0  # seconds that no step takes
@@ -75,7 +75,7 @@ def test_a_whole_response_with_its_trace(stage: Any) -> None:
     assert reader.kinds == ["start", "body", "body", "body"]
     assert reader.body == b"abb"
     assert [message.get("more_body") for message in reader.sent[1:]] == [True, True, False]
-    assert [(trace.outcome, trace.figures.bytes) for trace in reader.traces] == [(Outcome.COMPLETE, 3)]
+    assert [(trace.outcome, trace.stats.bytes) for trace in reader.traces] == [(Outcome.COMPLETE, 3)]
 
 
 @BOTH
@@ -93,7 +93,7 @@ def test_what_is_not_held_goes_on_at_once(stage: Any, join: bool) -> None:
     async def main() -> None:
         readers.append(Reader())
         through: Any = StreamMiddleware(app, via=Ways(lambda now: stage()))  # type: ignore[arg-type]
-        await (joining_asgi(through) if join else through)(dict(SCOPE), never, readers[0].send)
+        await (buffering_asgi(through) if join else through)(dict(SCOPE), never, readers[0].send)
 
     asyncio.run(main())
     assert all(in_time) is not join

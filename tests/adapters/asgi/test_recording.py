@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from streamproof import Outcome, Trace
 from streamproof.asgi import StreamMiddleware
 from tests.support.asgi_messages import DISCONNECT, LAST, SCOPE, START, never, piece, sending
-from tests.support.buffering import joining_asgi
+from tests.support.buffering import buffering_asgi
 
 
 def ignore(trace: Trace) -> None: ...
@@ -57,7 +57,7 @@ def test_a_stream_becomes_a_trace_and_messages_pass_as_they_are() -> None:
     assert all(got is given for got, given in zip(sent, messages, strict=True))
     (trace,) = traces
     assert trace.outcome is Outcome.COMPLETE
-    assert (trace.figures.chunks, trace.figures.bytes) == (2, 8)
+    assert (trace.stats.chunks, trace.stats.bytes) == (2, 8)
     assert (trace.request.target, trace.request.headers) == ("/a%20b?q=1", (("cookie", "[redacted]"),))
     assert Trace.from_dict(trace.to_dict()).to_dict() == trace.to_dict()
 
@@ -122,7 +122,7 @@ def test_each_chunk_reaches_the_server_before_the_app_makes_the_next(join: bool)
             received.append(message["body"])
 
     recorded = StreamMiddleware(app, on_trace=lambda trace: None)
-    asyncio.run((joining_asgi(recorded) if join else recorded)(dict(SCOPE), never, send))
+    asyncio.run((buffering_asgi(recorded) if join else recorded)(dict(SCOPE), never, send))
     assert all(in_time) is not join
 
 
@@ -156,7 +156,7 @@ def test_concurrent_sends_have_their_own_times() -> None:
 
     for keep in (True, False):
         _, traces = run(app, send=send, keep=keep)
-        assert (traces[0].figures.chunks, traces[0].outcome) == (2, Outcome.COMPLETE)
+        assert (traces[0].stats.chunks, traces[0].outcome) == (2, Outcome.COMPLETE)
         gate.clear()
     assert [chunk.data for chunk in run(app, send=send, keep=True)[1][0].chunks] == [b"held", b"ping"]
 
@@ -185,7 +185,7 @@ def test_an_app_that_returns_early_is_at_fault(messages: list[Any]) -> None:
 
 def test_an_exception_is_the_apps_error() -> None:
     (trace,) = raised(ValueError, sending(START, piece(b"a"), ValueError("x")))
-    assert (trace.outcome, trace.end.reason, trace.figures.bytes) == (Outcome.APP_ERROR, "ValueError", 1)
+    assert (trace.outcome, trace.end.reason, trace.stats.bytes) == (Outcome.APP_ERROR, "ValueError", 1)
 
 
 def test_an_oserror_of_the_app_does_not_look_like_a_reader_who_left() -> None:
@@ -292,7 +292,7 @@ def test_pathsend_ends_the_response(message: dict[str, str]) -> None:
     sent, traces = run(sending(START, {"type": "http.response.pathsend", **message}))
     assert sent[1]["path"] == message["path"]
     assert traces[0].outcome is Outcome.COMPLETE
-    assert (traces[0].figures.bytes > 0) == (message["path"] == __file__)
+    assert (traces[0].stats.bytes > 0) == (message["path"] == __file__)
 
 
 def test_zero_copy_and_trailers_and_the_unheard_of() -> None:
@@ -307,7 +307,7 @@ def test_zero_copy_and_trailers_and_the_unheard_of() -> None:
     ]
     sent, traces = run(sending(*messages))
     assert all(got is given for got, given in zip(sent, messages, strict=True))
-    assert (traces[0].figures.bytes, traces[0].outcome) == (7, Outcome.COMPLETE)
+    assert (traces[0].stats.bytes, traces[0].outcome) == (7, Outcome.COMPLETE)
 
 
 def test_a_listener_that_raises_is_logged_once_and_dropped(caplog: pytest.LogCaptureFixture) -> None:
@@ -339,7 +339,7 @@ def test_asgirefs_communicator_is_content() -> None:
 @given(st.lists(st.binary(max_size=9)), st.booleans(), st.booleans())
 def test_bytes_fit_whatever_was_sent(blocks: list[bytes], keep: bool, ends: bool) -> None:
     _, traces = run(sending(START, *map(piece, blocks), *[LAST] * ends), keep=keep)
-    assert traces[0].figures.bytes == sum(map(len, blocks))
+    assert traces[0].stats.bytes == sum(map(len, blocks))
     assert traces[0].outcome is (Outcome.COMPLETE if ends else Outcome.APP_ERROR)
     if keep:
         assert traces[0].body == b"".join(blocks)

@@ -20,7 +20,7 @@ from streamproof.adapters.taps import tap
 from streamproof.adapters.wsgi.pump import stuck
 from streamproof.sansio.flush import FlushPolicy
 from streamproof.wsgi import StreamMiddleware
-from tests.support.buffering import joining_wsgi
+from tests.support.buffering import buffering_wsgi
 from tests.support.live_support import need
 
 EVENTS = [("Content-Type", "text/event-stream")]
@@ -173,13 +173,13 @@ def test_the_app_and_the_rules_may_say_otherwise(policy: FlushPolicy) -> None:
 
     assert streams(TEXT)
     assert not streams([*TEXT, ("X-Streamproof-Flush", "off")])
-    assert not streams(TEXT, open=False)
-    assert streams([*TEXT, ("X-Streamproof-Flush", "on")], open=False)
-    assert streams(TEXT, "/events/1", open=False, streams=("/events/*",))
-    assert not streams(EVENTS, "/events/1", never=("/events/*",))
-    assert not streams(EVENTS, never=("text/*",))
-    assert not streams(EVENTS, never=(lambda request, status, headers: status == 200,))
-    assert streams([*TEXT, ("Content-Length", "18")], streams=("text/html",))
+    assert not streams(TEXT, detect_untyped=False)
+    assert streams([*TEXT, ("X-Streamproof-Flush", "on")], detect_untyped=False)
+    assert streams(TEXT, "/events/1", detect_untyped=False, always_stream=("/events/*",))
+    assert not streams(EVENTS, "/events/1", never_stream=("/events/*",))
+    assert not streams(EVENTS, never_stream=("text/*",))
+    assert not streams(EVENTS, never_stream=(lambda request, status, headers: status == 200,))
+    assert streams([*TEXT, ("Content-Length", "18")], always_stream=("text/html",))
 
 
 def test_a_byte_never_waits_inline_however_it_is_split() -> None:
@@ -242,7 +242,7 @@ def test_the_coding_is_the_one_that_the_reader_likes_best(headers: Any, accept: 
 
 
 def test_a_length_does_not_survive_a_changed_body() -> None:
-    policy = FlushPolicy(streams=("text/html",), compress=("gzip",))
+    policy = FlushPolicy(always_stream=("text/html",), compress=("gzip",))
     call = Call(answer([*TEXT, ("Content-Length", "18")], some), policy, **ACCEPTING)
     assert gzip.decompress(b"".join(call.read())) == b"data: a\n\ndata: b\n\n"
     assert "Content-Length" not in call.fields
@@ -289,7 +289,7 @@ def test_a_trace_says_that_the_app_failed_though_the_body_is_complete(policy: Fl
     st.sampled_from(
         [
             FlushPolicy(max_size=5),
-            FlushPolicy(max_size=5, whole=True, compress=("gzip",)),
+            FlushPolicy(max_size=5, align_to_boundaries=True, compress=("gzip",)),
             FlushPolicy(max_delay=NEVER, min_size=20),
             FlushPolicy(heartbeat=NEVER, head_first=True),
         ]
@@ -523,13 +523,13 @@ def test_a_layer_that_holds_is_found_and_one_that_does_not_is_not() -> None:
         yield from [b"x"] * 5
 
     inner = tap(answer(TEXT, many), "app")
-    policy = FlushPolicy(on_hold="raise", streams=("text/html",))
+    policy = FlushPolicy(on_hold="raise", always_stream=("text/html",))
     assert Call(inner, policy).read() == [b"x"] * 5
     with pytest.raises(HeldInside, match=r"SP401 held-inside: 3 chunks \(3 B\) left the tap 'app'"):
-        Call(joining_wsgi(inner), policy)
+        Call(buffering_wsgi(inner), policy)
     told: list[Any] = []
     before = holds["app"]
-    Call(joining_wsgi(inner), FlushPolicy(on_hold=told.append)).read()
+    Call(buffering_wsgi(inner), FlushPolicy(on_hold=told.append)).read()
     assert [finding.code for finding in told] == ["SP401"]
     assert holds["app"] == before + 1
 

@@ -13,7 +13,7 @@ import pytest
 from streamproof import Outcome, Trace
 from streamproof.adapters.via import HopCut
 from streamproof.wsgi import StreamMiddleware
-from tests.support.buffering import joining_wsgi
+from tests.support.buffering import buffering_wsgi
 from tests.support.hop_doubles import Answering, BodyHeld, Cutting, Releasing, Straight, TimedStraight, Ways, Whole
 from tests.support.wsgi_server import Body, Server, answering
 
@@ -51,7 +51,7 @@ def test_what_is_not_held_goes_on_at_once(stage: Any, join: bool) -> None:
             yield b"%d" % number
 
     app: Any = StreamMiddleware(answering(blocks()), via=Ways(lambda now: stage()))  # type: ignore[arg-type]
-    server = Server(joining_wsgi(app) if join else app)
+    server = Server(buffering_wsgi(app) if join else app)
     for block in server.body:
         received.append(block)
     server.close()
@@ -68,7 +68,7 @@ def test_a_whole_response_with_its_trace(stage: Any) -> None:
     server.close()
     assert [args[0] for args in server.starts] == ["200 OK"]
     assert body.closed == 1
-    assert [(trace.outcome, trace.figures.bytes) for trace in traces] == [(Outcome.COMPLETE, 3)]
+    assert [(trace.outcome, trace.stats.bytes) for trace in traces] == [(Outcome.COMPLETE, 3)]
 
 
 def test_a_hop_that_holds_the_body_is_heard_as_not_yet() -> None:

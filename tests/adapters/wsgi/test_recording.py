@@ -22,7 +22,7 @@ from streamproof import ConfigurationError, Outcome, Trace
 from streamproof.adapters import recording as telling
 from streamproof.adapters.wsgi import environ
 from streamproof.wsgi import StreamMiddleware
-from tests.support.buffering import joining_wsgi
+from tests.support.buffering import buffering_wsgi
 from tests.support.wsgi_server import Body, Server, answering
 
 
@@ -42,7 +42,7 @@ def test_a_stream_becomes_a_trace() -> None:
     assert server.finish() == b"onethree"
     (trace,) = traces
     assert trace.outcome is Outcome.COMPLETE
-    assert (trace.figures.chunks, trace.figures.bytes, trace.figures.empty_chunks) == (2, 8, 1)
+    assert (trace.stats.chunks, trace.stats.bytes, trace.stats.empty_chunks) == (2, 8, 1)
     assert (trace.request.method, trace.request.target) == ("GET", "/there?a=1")
     assert ("Accept", "*/*") in trace.request.headers
     assert trace.response is not None
@@ -63,7 +63,7 @@ def test_each_block_reaches_the_reader_before_the_app_makes_the_next(join: bool)
             yield b"%d" % number
 
     app = StreamMiddleware(answering(blocks()), on_trace=lambda trace: None)
-    received.extend(Server(joining_wsgi(app) if join else app).body)
+    received.extend(Server(buffering_wsgi(app) if join else app).body)
     assert all(in_time) is not join
 
 
@@ -72,7 +72,7 @@ def test_chunks_are_kept_when_asked_for(keep: bool | int, kept: list[bytes]) -> 
     traces: list[Trace] = []
     Server(StreamMiddleware(answering(Body(b"a", b"bb")), on_trace=traces.append, keep_chunks=keep)).finish()
     assert [chunk.data for chunk in traces[0].chunks] == kept
-    assert traces[0].figures.chunks == 2
+    assert traces[0].stats.chunks == 2
 
 
 def test_cookies_and_credentials_are_not_recorded_but_their_size_is() -> None:
@@ -217,7 +217,7 @@ def test_lists_and_tuples_stay_what_they_are(body: Any) -> None:
     assert server.body == body
     server.finish()
     server.close()
-    assert [trace.figures.bytes for trace in traces] == [sum(map(len, body))]
+    assert [trace.stats.bytes for trace in traces] == [sum(map(len, body))]
     assert traces[0].outcome is Outcome.COMPLETE
 
 
@@ -239,7 +239,7 @@ def test_a_sized_body_keeps_its_length_and_can_be_iterated_again() -> None:
     assert list(server.body) == list(server.body) == [b"a", b"bb"]
     server.close()
     server.close()
-    assert (traces[0].figures.bytes, traces[0].outcome, body.closed) == (3, Outcome.COMPLETE, 1)
+    assert (traces[0].stats.bytes, traces[0].outcome, body.closed) == (3, Outcome.COMPLETE, 1)
 
 
 def test_the_servers_file_wrapper_is_returned_itself(tmp_path: Any) -> None:
@@ -258,7 +258,7 @@ def test_the_servers_file_wrapper_is_returned_itself(tmp_path: Any) -> None:
     server.close()
     server.close()
     assert server.body.filelike.closed
-    assert (traces[0].figures.bytes, traces[0].outcome) == (100, Outcome.COMPLETE)
+    assert (traces[0].stats.bytes, traces[0].outcome) == (100, Outcome.COMPLETE)
 
 
 def test_what_cannot_be_iterated_is_returned_itself() -> None:
@@ -276,7 +276,7 @@ def test_write_is_recorded() -> None:
     server, traces = record(app)
     server.finish()
     assert server.written == [b"written"]
-    assert (traces[0].figures.chunks, traces[0].figures.bytes) == (2, 11)
+    assert (traces[0].stats.chunks, traces[0].stats.bytes) == (2, 11)
 
 
 def test_a_write_that_fails_means_that_the_reader_left() -> None:
@@ -373,7 +373,7 @@ def test_bytes_and_outcome_fit_whatever_was_taken(blocks: list[bytes], taken: in
     assert received == blocks[:taken]
     assert body.closed == 1
     # zip has asked for one block more than it hands over
-    assert trace.figures.bytes == sum(map(len, blocks[: taken + 1]))
+    assert trace.stats.bytes == sum(map(len, blocks[: taken + 1]))
     assert trace.outcome is (Outcome.COMPLETE if taken >= len(blocks) else Outcome.CLIENT_GONE)
 
 

@@ -39,7 +39,7 @@ execute(PyObject *module)
                  PyModule_AddObjectRef(module, "Line", line) < 0 ||
                  PyModule_AddObjectRef(module, "Blocks", blocks) < 0 ||
                  PyModule_AddObjectRef(module, "Sender", sender) < 0 ||
-                 PyModule_AddObjectRef(module, "Tally", (PyObject *)streamproof_tally_type) < 0 ||
+                 PyModule_AddObjectRef(module, "RunningStats", (PyObject *)streamproof_tally_type) < 0 ||
                  PyModule_AddObjectRef(module, "Sending", (PyObject *)streamproof_sending_type) < 0;
     Py_XDECREF(blocks);
     Py_XDECREF(sender);

@@ -150,7 +150,7 @@ static PyType_Slot tally_slots[] = {
 };
 
 PyType_Spec streamproof_tally_spec = {
-    "streamproof.adapters._counting.Tally",
+    "streamproof.adapters._counting.RunningStats",
     sizeof(Tally),
     0,
     Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,

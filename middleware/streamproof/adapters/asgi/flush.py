@@ -15,12 +15,12 @@ import asyncio
 from typing import Any
 
 from ...sansio.flush.policy import FlushMachine
-from ...sansio.flush.recognise import OPT_HEADER, Kind, unopted
+from ...sansio.flush.recognize import OPT_HEADER, Kind, unopted
 from ...sansio.http import Headers, head_size
 from ...sansio.machine import Cut, Data, End, Event, Events, Head
 from ...sansio.trace import Request
 from .. import holds
-from ..policy import Flushing
+from ..policy import PreparedPolicy
 from ..recording import FAILED, clock, log
 from .disconnect import ReaderLeft, ReaderWatch
 from .event_loop import LoopWatch, Noticing, give_way, in_asyncio
@@ -30,22 +30,22 @@ from .scope import App, Message, Receive, Scope, Send, request_of, rereadable
 _FORWARDED = ("http.response.body", "http.response.pathsend", "http.response.zerocopysend", "http.response.start")
 
 
-def flushed(app: App, flushing: Flushing) -> App:
+def apply_policy(app: App, prepared: PreparedPolicy) -> App:
     """``app`` under ``flushing``'s policy."""
 
     async def under_policy(scope: Scope, receive: Receive, send: Send) -> Any:
         if scope.get("type") != "http" or not in_asyncio():
             return await app(scope, receive, send)
         request = request_of(scope)
-        if not flushing.policy.possible(request):
+        if not prepared.policy.possible(request):
             return await app(scope, receive, send)
         asked = scope
-        if flushing.policy.hide_encodings:
+        if prepared.policy.hide_encodings:
             kept = [pair for pair in scope["headers"] if bytes(pair[0]).lower() != b"accept-encoding"]
             scope = {**scope, "headers": kept}
-        response = _Response(flushing, request, receive, send, asked)
+        response = _Response(prepared, request, receive, send, asked)
         if holds.made:
-            response.watch = scope[holds.KEY] = holds.Watch(flushing.policy.on_hold, flushing.policy.hold_limit)
+            response.watch = scope[holds.KEY] = holds.Watch(prepared.policy.on_hold, prepared.policy.hold_limit)
         return await response.run(app, scope)
 
     return under_policy
@@ -54,8 +54,8 @@ def flushed(app: App, flushing: Flushing) -> App:
 class _Response:
     """One response on its way out."""
 
-    def __init__(self, flushing: Flushing, request: Request, receive: Receive, send: Send, asked: Scope) -> None:
-        self._flushing, self._policy, self._request = flushing, flushing.policy, request
+    def __init__(self, prepared: PreparedPolicy, request: Request, receive: Receive, send: Send, asked: Scope) -> None:
+        self._flushing, self._policy, self._request = prepared, prepared.policy, request
         self._send, self._asked = send, asked
         self._reader = ReaderWatch(receive, self._policy.on_disconnect)
         self._order = asyncio.Lock()
@@ -180,7 +180,7 @@ class _Response:
 
     async def _gone_on(self, waited: bool) -> None:
         """A chunk has left: before the app goes on, everything else gets its turn."""
-        if self._policy.yields and not waited and not self._over:
+        if self._policy.yield_to_loop and not waited and not self._over:
             await give_way()
             self._reader.check()
         self._loop.chunk_left()

@@ -220,7 +220,7 @@ class _Crossing:
                 await self._server_send({"type": "http.response.body", "body": body, "more_body": True})
         elif isinstance(event, End):
             if not self._ended:
-                self._judge(self._name, "answered in the app's place")
+                self._set_outcome(self._name, "answered in the app's place")
             await self._server_send({"type": "http.response.body", "body": b"", "more_body": False})
             self._over.set()
         else:
@@ -231,13 +231,13 @@ class _Crossing:
         if self._failed:
             return
         self._cut = HopCut.of(cut, self._name)
-        self._judge(cut.by or self._name, cut.reason)
+        self._set_outcome(cut.by or self._name, cut.reason)
         if self._running and self._task is not None and asyncio.current_task() is self._timer:
             self._task.cancel()
 
-    def _judge(self, by: str, why: str | None) -> None:
+    def _set_outcome(self, by: str, why: str | None) -> None:
         if self._recording is not None:
-            self._recording.judge(Outcome.CUT, by, why)
+            self._recording.set_outcome(Outcome.CUT, by, why)
 
 
 def _decoded(headers: Any) -> tuple[tuple[str, str], ...]:

@@ -27,7 +27,7 @@ from typing import Any
 
 from ...sansio.http import Headers
 from ...sansio.recorder import Recorder
-from ...sansio.stats import Tally
+from ...sansio.stats import RunningStats
 from ...sansio.trace import Outcome
 from .. import compiled
 from ..recording import UNREAD, Listeners, Recording, clock, redacted, stopped
@@ -69,10 +69,10 @@ class _Recording(Recording):
 
     @property
     def target(self) -> str:
-        return target(self._asked)
+        return target(self._request_source)
 
     def _version_and_fields(self) -> tuple[str, Headers]:
-        return version_and_fields(self._asked)
+        return version_and_fields(self._request_source)
 
 
 class _Encoded(tuple[tuple[bytes, bytes], ...]):
@@ -108,15 +108,15 @@ class Watched:
         recorder = self._recording.recorder
         if recorder.keeps:
             return self.other
-        tally, start = recorder.tally, recorder.started_at
-        if isinstance(tally, Tally):
-            return self._counting(tally, start)
+        running, start = recorder.running, recorder.started_at
+        if isinstance(running, RunningStats):
+            return self._counting(running, start)
         counted: Send = compiled.counting.Sender(
-            self._send, tally, start, self, None if clock is perf_counter else clock
+            self._send, running, start, self, None if clock is perf_counter else clock
         )
         return counted
 
-    def _counting(self, tally: Tally, start: float) -> Send:
+    def _counting(self, running: RunningStats, start: float) -> Send:
         """The same in Python: pieces of the body are counted in variables of its own, which costs least."""
         recorder, inner, other, refused = self._recording.recorder, self._send, self.other, self.refused
         chunks = size = empty = 0
@@ -140,7 +140,7 @@ class Watched:
                 raise
             now = clock()
             if not begun:
-                tally.add(produced - start, length, now - start)
+                running.add(produced - start, length, now - start)
                 begun = bool(length)
             elif not length:
                 empty += 1
@@ -148,7 +148,7 @@ class Watched:
             else:
                 gap = produced - last
                 if gap > limit or produced - accepted > quiet:
-                    limit, quiet = tally.notice(gap, produced - accepted, accepted - start)
+                    limit, quiet = running.notice(gap, produced - accepted, accepted - start)
                 wait = now - produced
                 waited += wait
                 if wait > longest:
@@ -161,7 +161,7 @@ class Watched:
 
         def settle() -> None:
             nonlocal chunks, size, empty, waited
-            tally.settle(chunks, size, empty, last - start, accepted - start, waited, longest)
+            running.settle(chunks, size, empty, last - start, accepted - start, waited, longest)
             chunks = size = empty = 0
             waited = 0.0
 
@@ -212,7 +212,7 @@ class Watched:
             self.refused(error, produced, size, data)
             raise
         now = clock()
-        if not recording.told:
+        if not recording.exported:
             recorder.chunk(produced, size, now, data)
         if last:
             recording.exhausted_at = now
@@ -231,7 +231,7 @@ class Watched:
         recording = self._recording
         if isinstance(error, CancelledError):
             try:
-                if not recording.told and (recording.gone or await _disconnected(self._receive)):
+                if not recording.exported and (recording.gone or await _disconnected(self._receive)):
                     recording.end(Outcome.CLIENT_GONE)
             finally:
                 recording.end(Outcome.SHUTDOWN, None, "CancelledError")
@@ -254,7 +254,7 @@ class Watched:
     def refused(self, error: BaseException, produced: float, size: int, data: bytes | None) -> None:
         if isinstance(error, OSError):
             self._recording.gone = True
-        if not self._recording.told:
+        if not self._recording.exported:
             self._recording.recorder.chunk(produced, size, None, data)
 
 

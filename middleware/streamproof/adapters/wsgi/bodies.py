@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from werkzeug.wsgi import ClosingIterator
 
-from ...sansio.stats import Tally
+from ...sansio.stats import RunningStats
 from ...sansio.trace import Outcome
 from .. import compiled
 from ..recording import Recording, clock
@@ -59,7 +59,7 @@ class RecordedBody(ClosingIterator):
     def __iter__(self) -> Iterator[bytes]:  # type: ignore[override]
         if self._blocks is None:
             recording = self._recording
-            record = _record if isinstance(recording.recorder.tally, Tally) else _compiled
+            record = _record if isinstance(recording.recorder.running, RunningStats) else _compiled
             if recording.recorder.keeps:
                 record = _record_kept
             self._blocks = record(() if self._iterable is None else self._iterable, recording)
@@ -96,14 +96,14 @@ def _compiled(iterable: Iterable[bytes], recording: Recording) -> Iterator[bytes
         raise
     recorder, given = recording.recorder, None if clock is perf_counter else clock
     counted: Iterator[bytes] = compiled.counting.Blocks(
-        blocks, recorder.tally, recorder.started_at, recording, failed, given
+        blocks, recorder.running, recorder.started_at, recording, failed, given
     )
     return counted
 
 
 def _record(iterable: Iterable[bytes], recording: Recording) -> Iterator[bytes]:
     """The blocks, counted in local variables: the least that full figures can cost a block. Times as the clock says."""
-    tally, start = cast(Tally, recording.recorder.tally), recording.recorder.started_at
+    running, start = cast(RunningStats, recording.recorder.running), recording.recorder.started_at
     chunks = size = empty = 0
     waited = longest = limit = quiet = last = 0.0
     accepted = None
@@ -113,7 +113,7 @@ def _record(iterable: Iterable[bytes], recording: Recording) -> Iterator[bytes]:
             produced = clock()
             yield block
             accepted = clock()
-            tally.add(produced - start, len(block), accepted - start)
+            running.add(produced - start, len(block), accepted - start)
             if block:
                 break
         if accepted is not None:
@@ -127,7 +127,7 @@ def _record(iterable: Iterable[bytes], recording: Recording) -> Iterator[bytes]:
                     continue
                 gap = produced - last
                 if gap > limit or produced - accepted > quiet:
-                    limit, quiet = tally.notice(gap, produced - accepted, accepted - start)
+                    limit, quiet = running.notice(gap, produced - accepted, accepted - start)
                 wait = now - produced
                 waited += wait
                 if wait > longest:
@@ -138,16 +138,16 @@ def _record(iterable: Iterable[bytes], recording: Recording) -> Iterator[bytes]:
                 accepted = now
     except GeneratorExit:
         if accepted is not None:
-            tally.settle(chunks, size, empty, last - start, accepted - start, waited, longest)
+            running.settle(chunks, size, empty, last - start, accepted - start, waited, longest)
             chunks = empty = 0
-        tally.add(produced - start, len(block), None)
+        running.add(produced - start, len(block), None)
         raise
     except BaseException as error:
         failed(recording, error)
         raise
     finally:
         if accepted is not None and (chunks or empty):
-            tally.settle(chunks, size, empty, last - start, accepted - start, waited, longest)
+            running.settle(chunks, size, empty, last - start, accepted - start, waited, longest)
     recording.exhausted_at = clock()
 
 

@@ -4,7 +4,7 @@ Knows what closed the body and what the app did before. Does not know the shapes
 
 How a stream ended, in this order:
 
-1. what was known before (:meth:`~.telling.Recording.judge`): the app raised, a hop cut it;
+1. what was known before (:meth:`~.recording.Recording.set_outcome`): the app raised, a hop cut it;
 2. all blocks were taken: complete. If the app's ``close()`` raised then: app_error, and it is raised on;
 3. closed earlier, the server being in an exception: SystemExit and its like as :func:`~.telling.stopped` says,
    a TypeError, ValueError or AssertionError: app_error (the server refused a block), any other: client_gone;
@@ -25,11 +25,11 @@ from ..recording import Recording, clock, stopped
 def failed(recording: Recording, error: BaseException) -> None:
     """The app raised ``error`` while it was asked for a block."""
     if recording.gone:
-        recording.judge(Outcome.CLIENT_GONE)
+        recording.set_outcome(Outcome.CLIENT_GONE)
     elif isinstance(error, Exception):
-        recording.judge(Outcome.APP_ERROR, None, type(error).__name__)
+        recording.set_outcome(Outcome.APP_ERROR, None, type(error).__name__)
     else:
-        recording.judge(*stopped(error))
+        recording.set_outcome(*stopped(error))
 
 
 def close_stream(close: Callable[[], object] | None, recording: Recording) -> None:
@@ -41,7 +41,7 @@ def close_stream(close: Callable[[], object] | None, recording: Recording) -> No
             close()
     except BaseException as error:
         if not early:
-            recording.judge(Outcome.APP_ERROR, None, f"close() raised {type(error).__name__}")
+            recording.set_outcome(Outcome.APP_ERROR, None, f"close() raised {type(error).__name__}")
         raise
     finally:
         recording.end(*(closed_early(recording, raised) if early else (Outcome.COMPLETE, None, None)))
@@ -58,7 +58,7 @@ def closed_early(recording: Recording, raised: BaseException | None) -> tuple[Ou
         length = content_length(head.headers)
         if not has_body(recording.method, head.status):
             return Outcome.COMPLETE, None, None
-        if length is not None and trace.figures(clock()).bytes >= length:
+        if length is not None and trace.stats(clock()).bytes >= length:
             return Outcome.COMPLETE, None, None
     return Outcome.CLIENT_GONE, None, None
 
@@ -70,8 +70,8 @@ def close_whole(close: Callable[[], object] | None, recording: Recording) -> Non
         if close is not None:
             close()
     except BaseException as error:
-        if not recording.told:
-            recording.judge(Outcome.APP_ERROR, None, f"close() raised {type(error).__name__}")
+        if not recording.exported:
+            recording.set_outcome(Outcome.APP_ERROR, None, f"close() raised {type(error).__name__}")
         raise
     finally:
         if raised is None:

@@ -17,12 +17,12 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from ...sansio.flush.policy import FlushMachine
-from ...sansio.flush.recognise import Kind, unopted
+from ...sansio.flush.recognize import Kind, unopted
 from ...sansio.http import head_size
 from ...sansio.machine import Cut, Data, End, Event, Events, Head
 from ...sansio.trace import Request
 from .. import holds
-from ..policy import Flushing
+from ..policy import PreparedPolicy
 from ..recording import FAILED, clock, log
 from .environ import request_of
 from .kept import Kept, Write
@@ -33,19 +33,19 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 
-def flushed(app: WSGIApplication, flushing: Flushing) -> WSGIApplication:
+def apply_policy(app: WSGIApplication, prepared: PreparedPolicy) -> WSGIApplication:
     """``app`` under ``flushing``'s policy."""
 
     def under_policy(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         request = request_of(environ)
-        if not flushing.policy.possible(request):
+        if not prepared.policy.possible(request):
             return app(environ, start_response)
         asked = environ
-        if flushing.policy.hide_encodings:
+        if prepared.policy.hide_encodings:
             environ = {key: value for key, value in environ.items() if key != "HTTP_ACCEPT_ENCODING"}
-        response = _Response(flushing, request, start_response, asked)
+        response = _Response(prepared, request, start_response, asked)
         if holds.made:
-            response.watch = environ[holds.KEY] = holds.Watch(flushing.policy.on_hold, flushing.policy.hold_limit)
+            response.watch = environ[holds.KEY] = holds.Watch(prepared.policy.on_hold, prepared.policy.hold_limit)
         return response.run(app, environ)
 
     return under_policy
@@ -55,9 +55,9 @@ class _Response:
     """One response on its way out."""
 
     def __init__(
-        self, flushing: Flushing, request: Request, start_response: StartResponse, asked: WSGIEnvironment
+        self, prepared: PreparedPolicy, request: Request, start_response: StartResponse, asked: WSGIEnvironment
     ) -> None:
-        self._flushing, self._policy, self._request = flushing, flushing.policy, request
+        self._flushing, self._policy, self._request = prepared, prepared.policy, request
         self._server_start: Any = start_response
         self._asked = asked
         self._proposed: tuple[str, Any] | None = None

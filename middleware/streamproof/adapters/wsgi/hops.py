@@ -45,7 +45,7 @@ def through(
 ) -> Iterable[bytes]:
     """Call ``app`` and return its response as it leaves the hops of ``route``."""
     machine = route.start(request, clock())
-    head = _Proposal()
+    head = _StartResponse()
     crossing = _Crossing(machine, Leg(request, machine, server), head, start_response, recording, route.text)
 
     def call(write: Write) -> Iterable[bytes]:
@@ -65,7 +65,7 @@ def through(
     return _HoppedBody(crossing)
 
 
-class _Proposal:
+class _StartResponse:
     """The ``start_response`` that the app is given. No part of the crossing, which the pump's thread must not hold."""
 
     status = ""
@@ -127,7 +127,7 @@ class _Crossing:
         self,
         machine: Machine,
         leg: Leg,
-        proposal: _Proposal,
+        proposal: _StartResponse,
         start_response: StartResponse,
         recording: Recording | None,
         name: str,
@@ -196,7 +196,7 @@ class _Crossing:
     def close(self) -> None:
         """The server is done with the response: close the app's."""
         if self._recording is not None and not self._over and not self._exhausted:
-            self._recording.judge(*closed_early(self._recording, sys.exc_info()[1]))
+            self._recording.set_outcome(*closed_early(self._recording, sys.exc_info()[1]))
         self.source.close()
 
     def _block(self, block: bytes, now: float) -> None:
@@ -247,13 +247,13 @@ class _Crossing:
             return
         if isinstance(event, Cut):
             self._error = HopCut.of(event, self._name)
-            self._judge(event.by or self._name, event.reason)
+            self._set_outcome(event.by or self._name, event.reason)
         elif not self._exhausted:
-            self._judge(self._name, "answered in the app's place")
+            self._set_outcome(self._name, "answered in the app's place")
 
-    def _judge(self, by: str, why: str | None) -> None:
+    def _set_outcome(self, by: str, why: str | None) -> None:
         if self._recording is not None:
-            self._recording.judge(Outcome.CUT, by, why)
+            self._recording.set_outcome(Outcome.CUT, by, why)
 
 
 class _HoppedBody:

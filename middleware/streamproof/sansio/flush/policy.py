@@ -23,7 +23,7 @@ from .encode import Coders, Encode, choose, encodable, encoded_head
 from .failure import FailureEvent
 from .heartbeat import Heartbeat
 from .pace import Pace
-from .recognise import STREAM_TYPES, Kind, Rule, check_rules, recognise, unopted
+from .recognize import STREAM_TYPES, Kind, Rule, check_rules, recognize, unopted
 
 OnError = Literal["cut", "event"]
 OnHold = Literal["log", "count", "raise"] | Callable[[Finding], object]
@@ -44,9 +44,9 @@ class FlushPolicy:
     """What is done to the streams of an app. Sizes in bytes, times in seconds; the defaults change headers only.
 
     Which responses (:func:`~.recognise.recognise` has the order of the rules):
-        streams, never: Path globs, media type globs or callables ``(request, status, headers)``.
+        always_stream, never_stream: Path globs, media type globs or callables ``(request, status, headers)``.
         types: Media types that are streams whenever no length is named.
-        open: Streams are also those whose type says nothing, when no length is named and more than one chunk comes.
+        detect_untyped: A response of any other type without a length is a stream, too, if it has more than one chunk.
     Headers:
         accel_buffering, no_transform, incremental: ``X-Accel-Buffering: no``, ``Cache-Control: no-transform``,
             ``Incremental: ?1``, where the app did not say otherwise.
@@ -54,7 +54,7 @@ class FlushPolicy:
         head_first: The head leaves before a slow first chunk. A 200 once sent cannot become a 503.
         min_size, max_delay: Tiny chunks wait for company, no byte longer than ``max_delay``.
         max_size: Huge chunks are split.
-        whole: Join and split at the ends of events and lines where the type has them.
+        align_to_boundaries: Join and split at the ends of events and lines where the type has them.
     Silence:
         heartbeat: So long after the last byte, bytes that mean nothing are sent.
         heartbeat_size: Each has at least so many.
@@ -74,7 +74,7 @@ class FlushPolicy:
         on_disconnect: What happens to an ASGI app whose reader left and that does not listen for it: ``raise`` OSError
             from its next ``send``, ``cancel`` it, or ``ignore``.
     Inside:
-        yields: An ASGI app that never waits is made to give way after each chunk.
+        yield_to_loop: An ASGI app that never waits is made to give way after each chunk.
         on_hold: What happens when a layer takes ``hold_limit`` chunks and lets none out (:func:`streamproof.tap`
             inside it): ``log``, ``count``, ``raise``, or a callable that is given the finding.
 
@@ -82,10 +82,10 @@ class FlushPolicy:
         ConfigurationError: A value cannot be used, or two contradict each other.
     """
 
-    streams: tuple[Rule, ...] = ()
-    never: tuple[Rule, ...] = ()
+    always_stream: tuple[Rule, ...] = ()
+    never_stream: tuple[Rule, ...] = ()
     types: tuple[str, ...] = STREAM_TYPES
-    open: bool = True
+    detect_untyped: bool = True
 
     accel_buffering: bool = True
     no_transform: bool = True
@@ -95,7 +95,7 @@ class FlushPolicy:
     min_size: int = 0
     max_delay: float = 0.0
     max_size: int = 0
-    whole: bool = False
+    align_to_boundaries: bool = False
 
     heartbeat: float | None = None
     heartbeat_size: int = 0
@@ -111,7 +111,7 @@ class FlushPolicy:
     on_error: OnError = "cut"
     error_text: str = "The stream broke off."
     on_disconnect: OnDisconnect = "raise"
-    yields: bool = True
+    yield_to_loop: bool = True
     on_hold: OnHold = "log"
     hold_limit: int = 3
 
@@ -142,8 +142,8 @@ class FlushPolicy:
             )
         if (self.heartbeat_size or self.heartbeat_via or self.before_first_byte) and self.heartbeat is None:
             raise _unusable("heartbeat", None, "seconds, as its size or place is set", "Was it left out?")
-        check_rules("streams", self.streams)
-        check_rules("never", self.never)
+        check_rules("always_stream", self.always_stream)
+        check_rules("never_stream", self.never_stream)
 
     # The presets. Each takes any option on top, as in ``FlushPolicy.for_sse(heartbeat=5.0)``.
 
@@ -156,14 +156,24 @@ class FlushPolicy:
     def for_tokens(cls, **changes: Any) -> FlushPolicy:
         """A language model's tokens: what comes faster than a reader can tell is joined; heartbeats while it thinks."""
         settings = cls(
-            max_delay=_TOKEN_DELAY, whole=True, heartbeat=_HEARTBEAT, on_error="event", on_disconnect="cancel"
+            max_delay=_TOKEN_DELAY,
+            align_to_boundaries=True,
+            heartbeat=_HEARTBEAT,
+            on_error="event",
+            on_disconnect="cancel",
         )
         return replace(settings, **changes)
 
     @classmethod
     def for_csv(cls, **changes: Any) -> FlushPolicy:
         """An export: large writes of whole lines, at least one a second, gzipped for whoever accepts it."""
-        settings = cls(min_size=_EXPORT_SIZE // 2, max_delay=1.0, max_size=_EXPORT_SIZE, whole=True, compress=("gzip",))
+        settings = cls(
+            min_size=_EXPORT_SIZE // 2,
+            max_delay=1.0,
+            max_size=_EXPORT_SIZE,
+            align_to_boundaries=True,
+            compress=("gzip",),
+        )
         return replace(settings, **changes)
 
     @classmethod
@@ -181,23 +191,31 @@ class FlushPolicy:
         if request.method == "HEAD" or any(name.lower() == "upgrade" for name, _ in request.headers):
             return False
         path = request.target.partition("?")[0]
-        if any(isinstance(rule, str) and rule.startswith("/") and fnmatchcase(path, rule) for rule in self.never):
+        if any(
+            isinstance(rule, str) and rule.startswith("/") and fnmatchcase(path, rule) for rule in self.never_stream
+        ):
             return False
-        by_path = all(isinstance(rule, str) and rule.startswith("/") for rule in self.streams)
-        if self.types or self.open or not by_path:
+        by_path = all(isinstance(rule, str) and rule.startswith("/") for rule in self.always_stream)
+        if self.types or self.detect_untyped or not by_path:
             return True
-        return any(isinstance(rule, str) and fnmatchcase(path, rule) for rule in self.streams)
+        return any(isinstance(rule, str) and fnmatchcase(path, rule) for rule in self.always_stream)
 
     def kind(self, request: Request, status: int, headers: Headers) -> Kind:
         """What the response with this head is under the rules of this policy."""
-        found = recognise(request, status, headers, always=self.streams, never=self.never, types=self.types)
+        found = recognize(
+            request, status, headers, always=self.always_stream, never=self.never_stream, types=self.types
+        )
         if found is Kind.OPEN:
-            return Kind.OTHER if not self.open else Kind.STREAM if self.head_first else found
+            return Kind.OTHER if not self.detect_untyped else Kind.STREAM if self.head_first else found
         return found
 
     def start(self, request: Request, now: float, coders: Coders | None = None) -> FlushMachine:
         """The machine of one stream, asked for at ``now``; ``coders`` are what is installed of :attr:`compress`."""
         return FlushMachine(self, request, coders or {})
+
+
+def _is_path(rule: Rule) -> bool:
+    return isinstance(rule, str) and rule.startswith("/")
 
 
 def _unusable(name: str, value: object, expected: str, guess: str) -> ConfigurationError:
@@ -254,7 +272,7 @@ class FlushMachine(Stage):
 
     def _stages(self, framing: BodyFraming, *, has_length: bool, coded: bool) -> Iterator[Stage]:
         policy = self._policy
-        ends: Ends = framing.ends if policy.whole else "nowhere"
+        ends: Ends = framing.ends if policy.align_to_boundaries else "nowhere"
         if policy.max_delay or policy.max_size:
             yield Pace(policy.min_size, policy.max_delay, policy.max_size, ends).start()
         if has_length:

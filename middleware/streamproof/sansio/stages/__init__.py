@@ -9,6 +9,7 @@ from __future__ import annotations
 from ..machine import StageSettings
 from .abort import Abort
 from .blocks import Blocks
+from .buffer_all import BufferAll
 from .coalesce import Coalesce
 from .compress import Compress
 from .first_read import FirstRead
@@ -24,7 +25,6 @@ from .reframe import Reframe
 from .size_limit import SizeLimit
 from .throttle import Throttle
 from .tls_records import TlsRecords
-from .whole import Whole
 
 STAGES: dict[str, type[StageSettings]] = {
     "abort": Abort,
@@ -44,5 +44,5 @@ STAGES: dict[str, type[StageSettings]] = {
     "size_limit": SizeLimit,
     "throttle": Throttle,
     "tls_records": TlsRecords,
-    "whole": Whole,
+    "buffer_all": BufferAll,
 }

@@ -70,7 +70,7 @@ def matches(rules: Iterable[Rule], request: Request, status: int, headers: Heade
     return False
 
 
-def recognise(
+def recognize(
     request: Request,
     status: int,
     headers: Headers,
@@ -94,7 +94,7 @@ def recognise(
         or media.startswith(("application/grpc", "multipart/byteranges"))
     ):
         return Kind.OTHER
-    if (said := opted(headers)) is not None:
+    if (said := opted_in(headers)) is not None:
         return Kind.STREAM if said else Kind.OTHER
     if matches(never, request, status, headers):
         return Kind.OTHER
@@ -105,7 +105,7 @@ def recognise(
     return Kind.STREAM if any(fnmatchcase(media, pattern) for pattern in types) else Kind.OPEN
 
 
-def opted(headers: Headers) -> bool | None:
+def opted_in(headers: Headers) -> bool | None:
     """What the app itself said in :data:`OPT_HEADER`; None when nothing, or nothing that is known."""
     said = (header(headers, OPT_HEADER) or "").strip().lower()
     return {"on": True, "off": False}.get(said)

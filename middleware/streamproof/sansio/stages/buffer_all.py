@@ -15,7 +15,7 @@ from .page import Page, respond
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class BufferAll:
     """Hold everything to the end.
 
     ``add_length``: the released head names the size of the body. ``on_cut``: what an incomplete response becomes,
@@ -35,11 +35,11 @@ class Whole:
 
     def start(self, request: Request, now: float) -> Stage:
         """The collection of one response."""
-        return _Whole(self, request.method)
+        return _BufferAll(self, request.method)
 
 
-class _Whole(Stage):
-    def __init__(self, settings: Whole, method: str) -> None:
+class _BufferAll(Stage):
+    def __init__(self, settings: BufferAll, method: str) -> None:
         self._settings, self._method = settings, method
         self._head: Head | None = None
         self._pieces: list[bytes | memoryview] = []
