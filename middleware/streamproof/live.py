@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from .adapters.recording import Recording, clock
 from .exporters.escape import plain
+from .sansio.outcome import Ending
 from .sansio.recorder import Phase, Recorder
 from .sansio.trace import Outcome, Trace
 
@@ -96,14 +97,15 @@ def recordings() -> list[Recording]:
 def set_all_outcomes(outcome: Outcome, by: str, reason: str) -> None:
     """Say how every open stream is about to end."""
     for recording in recordings():
-        recording.set_outcome(outcome, by, reason)
+        recording.set_outcome(Ending(outcome, by, reason))
 
 
 def end_all(outcome: Outcome, by: str, reason: str) -> int:
-    """Tell every open stream as ended; how many there were. Their responses go on, untold."""
+    """Export every open stream as ended; return how many there were. Their responses go on, unrecorded."""
     open_ones = recordings()
     for recording in open_ones:
-        recording.end(outcome, by, reason)
+        recording.set_outcome(Ending(outcome, by, reason))
+        recording.finish("closed")
     return len(open_ones)
 
 

@@ -11,13 +11,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .adapters import compiled
-from .adapters.recording import UNREAD, Listener, Listeners, Recording, clock, stopped
+from .adapters.recording import UNREAD, Listener, Listeners, Recording, clock
 from .adapters.via import Route
 from .adapters.wsgi.bodies import recorded
 from .adapters.wsgi.environ import request_of, server_of, target_of, version_and_fields
 from .sansio.http import Headers
 from .sansio.recorder import Recorder
-from .sansio.trace import Outcome
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -97,12 +96,7 @@ class StreamMiddleware:
         try:
             result = self._app(environ, partial(_start, recording, start_response))
         except BaseException as error:
-            if recording.gone:
-                recording.end(Outcome.CLIENT_GONE)
-            elif isinstance(error, Exception):
-                recording.end(Outcome.APP_ERROR, None, type(error).__name__)
-            else:
-                recording.end(*stopped(error))
+            recording.finish("raised", error=error)
             raise
         return recorded(result, recording, file_wrapper)  # type: ignore[no-any-return]
 

@@ -15,8 +15,9 @@ from ..sansio.draft import drafted
 from ..sansio.errors import ConfigurationError, StreamProofError
 from ..sansio.findings import Finding
 from ..sansio.http import Headers
+from ..sansio.outcome import COMPLETE, NOT_CLOSED, Ending, Event, decide, has_received_all
 from ..sansio.recorder import Recorder
-from ..sansio.trace import NEVER_CLOSED, Outcome, Request, Trace
+from ..sansio.trace import Request, Trace
 
 Listener: TypeAlias = Callable[[Trace], object]
 
@@ -107,19 +108,19 @@ class Recording:
     """The recording of one response on its way: told once, as soon as it is known how the stream ended.
 
     ``exhausted_at`` is when the app had handed over its last chunk (seconds on :data:`clock`), ``gone`` that the reader
-    was seen to leave. The first verdict given with :meth:`set_outcome` stays, whatever :meth:`end` says later.
+    was seen to leave. The first ending given with :meth:`set_outcome` stays, whatever :meth:`finish` is called with.
 
     Each middleware has its own kind, which reads the request from environ or scope at the end: an open one has no copy.
     """
 
-    __slots__ = ("_request_source", "_listeners", "_verdict", "exhausted_at", "gone", "method", "recorder", "route")
+    __slots__ = ("_request_source", "_listeners", "_ending", "exhausted_at", "gone", "method", "recorder", "route")
 
     def __init__(self, recorder: Recorder, method: str, request_source: Any, listeners: Listeners) -> None:
         self.recorder, self.method, self._request_source = recorder, method, request_source
         self.exhausted_at: float | None = None
         self.gone = False
         self.route: Any = None  # what a listener found: frameworks forget it before the stream ends
-        self._verdict: tuple[Outcome, str | None, str | None] | None = None
+        self._ending: Ending | None = None
         self._listeners: Listeners | None = listeners
         if listeners._watchers:
             listeners.opened(self)
@@ -153,33 +154,54 @@ class Recording:
         if self._listeners is not None and self._listeners._watchers:
             self._listeners.headed(self)
 
-    def set_outcome(self, outcome: Outcome, by: str | None = None, reason: str | None = None) -> None:
-        """Somebody knows how it ended; the first to know is believed."""
-        if self._verdict is None:
-            self._verdict = (outcome, by, reason)
+    def set_outcome(self, ending: Ending) -> None:
+        """Note how it ended, or will end. The first ending that is noted counts."""
+        if self._ending is None:
+            self._ending = ending
 
-    def end(
-        self, outcome: Outcome, by: str | None = None, reason: str | None = None, *, at: float | None = None
+    def app_raised(self, error: BaseException) -> None:
+        """Note that the app raised ``error`` while it was asked for a chunk."""
+        self.set_outcome(decide("raised", reader_gone=self.gone, error=error))
+
+    @property
+    def received_all(self) -> bool:
+        """Has the reader all that this response has, as far as its head says?"""
+        return has_received_all(self.method, self.recorder.head, self.recorder.stats(clock()).bytes)
+
+    def finish(
+        self,
+        event: Event,
+        *,
+        error: BaseException | None = None,
+        reader_gone: bool | None = None,
+        at: float | None = None,
     ) -> None:
-        """The stream is over: tell it. Does nothing the second time."""
+        """Export it: ``event`` happened last (:func:`~..sansio.outcome.decide`). Does nothing the second time.
+
+        ``at`` is when it ended, seconds on :data:`clock`; by default when the app had handed over its last chunk.
+        """
         listeners, self._listeners = self._listeners, None
         if listeners is None:
             return
-        outcome, by, reason = self._verdict or (outcome, by, reason)
-        if outcome is Outcome.COMPLETE and (failed := self._request_source.get(FAILED)) is not None:
-            outcome, reason = Outcome.APP_ERROR, failed
+        ending = decide(
+            event,
+            known=self._ending,
+            reader_gone=self.gone if reader_gone is None else reader_gone,
+            error=error,
+            received_all=event in ("closed", "collected") and self.received_all,
+            reported_failure=self._request_source.get(FAILED),
+        )
         version, headers = self._version_and_fields()
         self.recorder.request = _request(self.method, self.target, version, redacted(headers))
         now = at or self.exhausted_at or clock()
-        listeners.export(self, self.recorder.ended(outcome, now, by=by, reason=reason))
+        trace = self.recorder.ended(ending.outcome, now, by=ending.by, reason=ending.reason)
+        listeners.export(self, trace)
 
     def __del__(self) -> None:
-        if self._listeners is None:
-            return
-        if self.exhausted_at is None:
-            self.end(Outcome.ABANDONED)
-        else:  # a body of one chunk may be a list, which has nothing to close
-            self.end(Outcome.COMPLETE, reason=NEVER_CLOSED if self.recorder.stats(clock()).chunks > 1 else None)
+        if self._listeners is not None:
+            if self.exhausted_at is not None:  # a body of one chunk may be a list, which has nothing to close
+                self.set_outcome(NOT_CLOSED if self.recorder.stats(clock()).chunks > 1 else COMPLETE)
+            self.finish("collected")
 
 
 def redacted(headers: Headers) -> Headers:
@@ -207,22 +229,3 @@ def _is_secret(name: str) -> bool:
     if not secret and len(_HARMLESS) < _MOST_NAMES:
         _HARMLESS.add(name)
     return secret
-
-
-def stopped(error: BaseException) -> tuple[Outcome, str | None, str | None]:
-    """Outcome, by and reason when ``error``, no :class:`Exception`, ended a stream.
-
-    A server that stops a worker raises SystemExit inside whatever runs there: with 0 when it is asked to quit, with
-    another status when the worker took too long (gunicorn's ``handle_quit`` and ``handle_abort``). KeyboardInterrupt
-    and gevent's GreenletExit stop it, too. Any other, such as gevent's Timeout, is somebody's time limit.
-    """
-    name = type(error).__name__
-    if isinstance(error, GeneratorExit):
-        return Outcome.ABANDONED, None, None
-    if isinstance(error, SystemExit):
-        if error.code in (None, 0):
-            return Outcome.SHUTDOWN, None, name
-        return Outcome.CUT, "server", f"SystemExit({error.code!r}): the worker was stopped, maybe at its timeout"
-    if isinstance(error, KeyboardInterrupt) or name == "GreenletExit":
-        return Outcome.SHUTDOWN, None, name
-    return Outcome.CUT, "server", name

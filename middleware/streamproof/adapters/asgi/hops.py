@@ -19,6 +19,7 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from ...sansio.machine import Cut, Data, End, Event, Events, Head, Machine
+from ...sansio.outcome import Ending
 from ...sansio.trace import Outcome, Request
 from ..recording import Recording, clock
 from ..via import HopCut, Leg, Route, server_fields
@@ -237,7 +238,7 @@ class _Crossing:
 
     def _set_outcome(self, by: str, why: str | None) -> None:
         if self._recording is not None:
-            self._recording.set_outcome(Outcome.CUT, by, why)
+            self._recording.set_outcome(Ending(Outcome.CUT, by, why))
 
 
 def _decoded(headers: Any) -> tuple[tuple[str, str], ...]:

@@ -1,17 +1,8 @@
 """The ``receive`` and ``send`` of an ASGI server under record, and how its stream ended.
 
 Knows the messages of the ASGI specification, "HTTP & WebSocket ASGI Message Format", and passes each on as the object
-it is (a head whose fields can be read only once: with a list of them). Does not know hops.
-
-How a stream ended, in this order:
-
-1. the last body message (or the trailers that it announced) was taken: complete, whatever the app does afterwards;
-   client_gone when the app had been told ``http.disconnect`` before, for then servers drop messages silently;
-2. a hop cut it: cut;
-3. ``send`` raised OSError, or the app received ``http.disconnect``: client_gone;
-4. the task was cancelled: client_gone when ``receive`` offers ``http.disconnect`` at once (servers cancel the task of a
-   reader who left), else shutdown;
-5. the app raised, or returned before it completed the response: app_error.
+it is (a head whose fields can be read only once: with a list of them). Does not know hops. How a
+stream ended is decided in ``sansio/outcome.py``.
 """
 
 from __future__ import annotations
@@ -28,9 +19,8 @@ from typing import Any
 from ...sansio.http import Headers
 from ...sansio.recorder import Recorder
 from ...sansio.stats import RunningStats
-from ...sansio.trace import Outcome
 from .. import compiled
-from ..recording import UNREAD, Listeners, Recording, clock, redacted, stopped
+from ..recording import UNREAD, Listeners, Recording, clock, redacted
 from .scope import App, Message, Receive, Scope, Send, rereadable, target, texts, version_and_fields
 
 
@@ -199,7 +189,7 @@ class Watched:
             gone = recording.gone
             await self._passed(message)
             if not message.get("more_trailers", False) and recording.exhausted_at is not None:
-                self._complete(gone)
+                recording.finish("complete", reader_gone=gone)
             return
         else:
             await self._passed(message)
@@ -217,7 +207,7 @@ class Watched:
         if last:
             recording.exhausted_at = now
             if not self._trailers:
-                self._complete(gone)
+                recording.finish("complete", reader_gone=gone)
 
     async def _passed(self, message: Message) -> None:
         try:
@@ -227,29 +217,17 @@ class Watched:
             raise
 
     async def raised(self, error: BaseException) -> None:
-        """The app raised ``error``, or was cancelled. Waits for nothing but what ``receive`` does when cancelled."""
+        """The app raised ``error``, or was canceled. Waits for nothing but what ``receive`` does when canceled."""
         recording = self._recording
-        if isinstance(error, CancelledError):
-            try:
-                if not recording.exported and (recording.gone or await _disconnected(self._receive)):
-                    recording.end(Outcome.CLIENT_GONE)
-            finally:
-                recording.end(Outcome.SHUTDOWN, None, "CancelledError")
-        elif recording.gone:
-            recording.end(Outcome.CLIENT_GONE)
-        elif isinstance(error, Exception):
-            recording.end(Outcome.APP_ERROR, None, type(error).__name__)
-        else:
-            recording.end(*stopped(error))
+        try:
+            if isinstance(error, CancelledError) and not recording.exported and not recording.gone:
+                recording.gone = await _disconnected(self._receive)  # servers cancel the task of a reader who left
+        finally:
+            recording.finish("raised", error=error)
 
     def returned(self) -> None:
         """The app returned."""
-        if self._recording.gone:
-            self._recording.end(Outcome.CLIENT_GONE)
-        self._recording.end(Outcome.APP_ERROR, None, "returned without completing the response")
-
-    def _complete(self, gone: bool) -> None:
-        self._recording.end(Outcome.CLIENT_GONE if gone else Outcome.COMPLETE)
+        self._recording.finish("returned")
 
     def refused(self, error: BaseException, produced: float, size: int, data: bytes | None) -> None:
         if isinstance(error, OSError):

@@ -1,8 +1,8 @@
 """The iterables that stand in for an app's own while it is recorded (WSGI): same blocks, same shape, ``close()`` once.
 
 Knows what servers look at before they choose the framing: ``len()``, ``list``, a second iteration, the server's own
-file wrapper. Each shape keeps what they look at; those that do not stream are in ``buffered_bodies.py``, what a close
-means in ``endings.py``. Does not know heads, nor hops.
+file wrapper. Each shape keeps what they look at; those that do not stream are in ``buffered_bodies.py``,
+how a stream ended is decided in ``sansio/outcome.py``. Does not know heads, nor hops.
 """
 
 from __future__ import annotations
@@ -17,11 +17,9 @@ from typing import Any, cast
 from werkzeug.wsgi import ClosingIterator
 
 from ...sansio.stats import RunningStats
-from ...sansio.trace import Outcome
 from .. import compiled
 from ..recording import Recording, clock
-from .buffered_bodies import RecordedList, RecordedTuple, SizedBody, recorded_file
-from .endings import close_stream, failed
+from .buffered_bodies import RecordedList, RecordedTuple, SizedBody, close_recorded, recorded_file
 
 
 def recorded(result: Any, recording: Recording, file_wrapper: object) -> Any:
@@ -40,7 +38,7 @@ def recorded(result: Any, recording: Recording, file_wrapper: object) -> Any:
         file_wrapper is not None and not isinstance(file_wrapper, type) and hasattr(kind, "read")
     ):
         recording.exhausted_at = clock()
-        recording.end(Outcome.COMPLETE)
+        recording.finish("complete")
         return result
     if hasattr(kind, "__len__"):
         return SizedBody(result, recording)
@@ -84,7 +82,7 @@ class RecordedBody(ClosingIterator):
             return
         if self._blocks is not None:
             _stop(self._blocks)
-        close_stream(getattr(iterable, "close", None), self._recording)
+        close_recorded(getattr(iterable, "close", None), self._recording)
 
 
 def _compiled(iterable: Iterable[bytes], recording: Recording) -> Iterator[bytes]:
@@ -92,11 +90,11 @@ def _compiled(iterable: Iterable[bytes], recording: Recording) -> Iterator[bytes
     try:
         blocks = iter(iterable)
     except BaseException as error:
-        failed(recording, error)
+        recording.app_raised(error)
         raise
     recorder, given = recording.recorder, None if clock is perf_counter else clock
     counted: Iterator[bytes] = compiled.counting.Blocks(
-        blocks, recorder.running, recorder.started_at, recording, failed, given
+        blocks, recorder.running, recorder.started_at, recording, Recording.app_raised, given
     )
     return counted
 
@@ -143,7 +141,7 @@ def _record(iterable: Iterable[bytes], recording: Recording) -> Iterator[bytes]:
         running.add(produced - start, len(block), None)
         raise
     except BaseException as error:
-        failed(recording, error)
+        recording.app_raised(error)
         raise
     finally:
         if accepted is not None and (chunks or empty):
@@ -169,7 +167,7 @@ def _record_kept(iterable: Iterable[bytes], recording: Recording) -> Iterator[by
         chunk(produced, len(block), None, bytes(block))
         raise
     except BaseException as error:
-        failed(recording, error)
+        recording.app_raised(error)
         raise
     recording.exhausted_at = clock()
 

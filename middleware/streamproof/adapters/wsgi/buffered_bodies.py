@@ -7,13 +7,36 @@ gevent's pywsgi iterates a sized body twice, Granian writes a list in one go, gu
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import IO, Any
 
 from ...sansio.http import content_length, has_body
-from ...sansio.trace import Outcome
+from ...sansio.outcome import decide
 from ..recording import Recording, clock
-from .endings import close_stream, close_whole, failed
+
+
+def close_recorded(close: Callable[[], object] | None, recording: Recording, *, at_once: bool = False) -> None:
+    """Call the app's ``close`` and export the recording. Raises what ``close`` raised.
+
+    ``at_once``: the body was there when the app returned it, so an exception of the server's is the only sign that it
+    was not sent.
+    """
+    server_error = sys.exc_info()[1]
+    whole = recording.exhausted_at is not None
+    try:
+        if close is not None:
+            close()
+    except BaseException as error:
+        if whole and not recording.exported:
+            recording.set_outcome(decide("complete", error=error))
+        raise
+    finally:
+        at = clock() if at_once else None
+        if whole and not (at_once and server_error is not None):
+            recording.finish("complete", at=at)
+        else:
+            recording.finish("closed", error=server_error, at=at)
 
 
 class _Whole:
@@ -31,7 +54,7 @@ class _Whole:
 
     def close(self) -> None:
         """Tell the trace. Granian never calls it for a list: it is then told when the list is collected."""
-        close_whole(None, self._recording)
+        close_recorded(None, self._recording, at_once=True)
 
 
 class RecordedList(_Whole, list[bytes]):
@@ -64,7 +87,7 @@ class SizedBody:
         if self._seen:
             produced, size = self._seen
             self._recording.recorder.chunk(produced, int(size), produced)
-        close_stream(getattr(self._iterable, "close", None), self._recording)
+        close_recorded(getattr(self._iterable, "close", None), self._recording)
 
 
 def _count(iterable: Iterable[bytes], recording: Recording, seen: list[float]) -> Iterator[bytes]:
@@ -79,7 +102,7 @@ def _count(iterable: Iterable[bytes], recording: Recording, seen: list[float]) -
     except GeneratorExit:
         raise
     except BaseException as error:
-        failed(recording, error)
+        recording.app_raised(error)
         raise
     recording.exhausted_at = clock()
 
@@ -95,7 +118,7 @@ class _FileClose:
         close, self._close = self._close, None
         if not self._closed:
             self._closed = True
-            close_whole(close, self._recording)
+            close_recorded(close, self._recording, at_once=True)
 
 
 def recorded_file(result: Any, recording: Recording) -> Any:
@@ -107,7 +130,7 @@ def recorded_file(result: Any, recording: Recording) -> Any:
     try:
         result.close = closing
     except AttributeError:
-        recording.end(Outcome.COMPLETE)
+        recording.finish("complete")
     return result
 
 

@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any
 
 from ...sansio.http import reason
 from ...sansio.machine import Cut, Data, Event, Events, Head, Machine
+from ...sansio.outcome import Ending, decide
 from ...sansio.trace import Outcome, Request
 from ..recording import Recording, clock
 from ..via import HopCut, Leg, Route, server_fields
-from .endings import closed_early
 from .pump import Kind, Pulled, Pump
 
 if TYPE_CHECKING:
@@ -196,7 +196,11 @@ class _Crossing:
     def close(self) -> None:
         """The server is done with the response: close the app's."""
         if self._recording is not None and not self._over and not self._exhausted:
-            self._recording.set_outcome(*closed_early(self._recording, sys.exc_info()[1]))
+            recording = self._recording
+            error = sys.exc_info()[1]
+            recording.set_outcome(
+                decide("closed", reader_gone=recording.gone, error=error, received_all=recording.received_all)
+            )
         self.source.close()
 
     def _block(self, block: bytes, now: float) -> None:
@@ -253,7 +257,7 @@ class _Crossing:
 
     def _set_outcome(self, by: str, why: str | None) -> None:
         if self._recording is not None:
-            self._recording.set_outcome(Outcome.CUT, by, why)
+            self._recording.set_outcome(Ending(Outcome.CUT, by, why))
 
 
 class _HoppedBody:
