@@ -20,7 +20,7 @@ from tests.support.wire_shapes import ASGI_SHAPES, WSGI_SHAPES
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(90)]
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 WSGI, ASGI = "tests.support.wire_shapes:wsgi_app", "tests.support.wire_shapes:asgi_app"
 GUNICORN = ("gunicorn", "--no-control-socket", "--log-level", "critical", "-b", "127.0.0.1:{port}")
 WERKZEUG = """

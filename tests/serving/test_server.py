@@ -119,7 +119,7 @@ def test_the_port_that_was_asked_for_is_used_and_a_busy_one_is_refused() -> None
         assert server.port == port
 
 
-HERE = f"{ROOT}/tests/streams.py"
+HERE = f"{ROOT}/tests/support/streams.py"
 
 
 @pytest.mark.parametrize(

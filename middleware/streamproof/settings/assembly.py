@@ -223,7 +223,7 @@ def need_exporter(name: str, module: str) -> None:
 
 
 def _extra(name: str) -> Any:
-    return import_module(f".exporters.{name}", __package__)
+    return import_module(f"..exporters.{name}", __package__)
 
 
 class FallbackHandler(logging.StreamHandler[Any]):
