@@ -131,8 +131,8 @@ HERE = f"{ROOT}/tests/support/streams.py"
             "Did you mean 'tests.support.streams:app'?",
         ),
         (
-            "tests/streams.py:app",
-            "'tests/streams.py:app' names no app. Expected 'module:app' or 'module:factory()', or a URL. "
+            "tests/support/streams.py:app",
+            "'tests/support/streams.py:app' names no app. Expected 'module:app' or 'module:factory()', or a URL. "
             "Did you mean 'tests.support.streams:app'?",
         ),
         (
