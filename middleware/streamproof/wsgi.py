@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
     from .adapters.budgets import OnViolation
+    from .adapters.policy import PreparedPolicy
     from .profiles import Profile, Via
     from .sansio.findings import Budget
     from .sansio.flush import FlushPolicy
@@ -63,36 +64,37 @@ class StreamMiddleware:
         on_violation: OnViolation = "log",
     ) -> None:
         self._app = app
+        self._prepared: PreparedPolicy | None = None
         if policy is not None or budget is not None:
-            from .adapters.budgets import enforced
-            from .adapters.wsgi.flush import apply_policy
+            from .adapters.budgets import prepare
 
-            self._app, on_trace = enforced(app, apply_policy, policy, budget, on_violation, on_trace)
+            self._prepared, on_trace = prepare(policy, budget, on_violation, on_trace)
         self._listeners = Listeners(on_trace)
         self._keep_chunks = keep_chunks
         self._route = None if via is None else Route(via)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if self._route is None:
-            if not self._listeners:
-                return self._app(environ, start_response)
-            return self._recorded(self._recording(environ), environ, start_response)
-        from .adapters.wsgi.hops import through
+        if self._prepared is None and self._route is None:
+            return self._recorded(environ, start_response)
+        request, prepared = request_of(environ), self._prepared
+        if prepared is not None and not prepared.policy.possible(request):
+            prepared = None
+        if prepared is None and self._route is None:
+            return self._recorded(environ, start_response)
+        from .adapters.wsgi.driver import run
 
         recording = self._recording(environ) if self._listeners else None
-        app = self._app if recording is None else partial(self._recorded, recording)
-        server = server_of(environ.get("SERVER_SOFTWARE"))
-        return through(self._route, app, environ, start_response, request_of(environ), server, recording)
+        return run(self._app, environ, start_response, request, prepared, self._route, recording)
 
     def _recording(self, environ: WSGIEnvironment) -> Recording:
         server = server_of(environ.get("SERVER_SOFTWARE"))
         recorder = Recorder(UNREAD, clock(), keep_chunks=self._keep_chunks, server=server, sums=compiled.sums())
         return _Recording(recorder, environ.get("REQUEST_METHOD", "GET"), environ, self._listeners)
 
-    def _recorded(
-        self, recording: Recording, environ: WSGIEnvironment, start_response: StartResponse
-    ) -> Iterable[bytes]:
-        file_wrapper = environ.get("wsgi.file_wrapper")
+    def _recorded(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if not self._listeners:
+            return self._app(environ, start_response)
+        recording, file_wrapper = self._recording(environ), environ.get("wsgi.file_wrapper")
         try:
             result = self._app(environ, partial(_start, recording, start_response))
         except BaseException as error:

@@ -2,7 +2,7 @@
 
 Knows a finished recording and what the taps inside the app saw. Does not judge: ``sansio/findings.py`` does. A listener
 of the recordings like any other, but for ``raise``, which reaches the server (and a test) as :class:`BudgetExceeded`.
-Both middlewares put it, and the policy, in its place by :func:`enforced`.
+Both middlewares ask :func:`prepare` for it.
 """
 
 from __future__ import annotations
@@ -90,22 +90,33 @@ def _over(trace: Trace, budget: Budget) -> Iterable[Finding]:
     return (finding for finding in examine(trace, budget) if finding.code.startswith("SP1"))
 
 
-def enforced(
-    app: Any,
-    apply_policy: Callable[[Any, PreparedPolicy], Any],
+def prepare(
     policy: FlushPolicy | None,
     budget: Budget | None,
     on_violation: OnViolation,
     on_trace: Listener | Iterable[Listener],
-) -> tuple[Any, Listener | Iterable[Listener]]:
-    """``app`` under ``policy``, and whom to tell beside ``on_trace`` so that ``budget`` is kept.
+) -> tuple[PreparedPolicy | None, Listener | Iterable[Listener]]:
+    """Return the policy that a middleware carries out, and the listeners that it has, so that ``budget`` is kept.
 
-    ``flushed`` puts a policy round an app of this kind. A budget that must know what is held inside brings a policy
-    that only looks on. Raises ConfigurationError when an option is of the wrong kind.
+    A budget that must know what is held inside brings a policy that only looks on. Raises ConfigurationError when an
+    option is of the wrong kind.
     """
     if budget is not None:
         watch = BudgetWatch(budget, on_violation)
         on_trace = (*((on_trace,) if callable(on_trace) else on_trace), watch)
         if policy is None and budget.max_hold is not None:
             policy = _ONLOOKER
-    return app if policy is None else apply_policy(app, PreparedPolicy(policy)), on_trace
+    return None if policy is None else PreparedPolicy(policy), on_trace
+
+
+def enforced(
+    app: Any,
+    flushed: Callable[[Any, PreparedPolicy], Any],
+    policy: FlushPolicy | None,
+    budget: Budget | None,
+    on_violation: OnViolation,
+    on_trace: Listener | Iterable[Listener],
+) -> tuple[Any, Listener | Iterable[Listener]]:
+    """Return ``app`` under what :func:`prepare` makes of the options, and the listeners."""
+    prepared, on_trace = prepare(policy, budget, on_violation, on_trace)
+    return app if prepared is None else flushed(app, prepared), on_trace

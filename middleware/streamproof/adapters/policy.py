@@ -6,6 +6,7 @@ Knows where codings and profiles are; both middlewares' flushing uses it. Does n
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 
 from ..sansio.errors import ConfigurationError
 from ..sansio.flush import FlushPolicy
@@ -39,6 +40,22 @@ class PreparedPolicy:
             policy = replace(policy, heartbeat_size=max(size, policy.heartbeat_size))
         self.policy = policy
         self._coders = coders(policy.compress)
+
+    @cached_property
+    def without_clock(self) -> PreparedPolicy:
+        """The same policy without what needs a clock: no heartbeats, and no chunk waits for others."""
+        policy = self.policy
+        if policy.timed:
+            policy = replace(
+                policy,
+                heartbeat=None,
+                heartbeat_size=0,
+                heartbeat_via=None,
+                before_first_byte=False,
+                max_delay=0.0,
+                min_size=0,
+            )
+        return PreparedPolicy(policy)
 
     def start(self, request: Request, now: float) -> FlushMachine:
         """The machine of one stream, asked for at ``now`` (seconds)."""

@@ -22,6 +22,22 @@ from ..recording import Recording, clock
 from .buffered_bodies import RecordedList, RecordedTuple, SizedBody, close_recorded, recorded_file
 
 
+def is_looked_at(result: Any, file_wrapper: object) -> bool:
+    """Does a server look at this very object, so that nothing may stand in for it?
+
+    A file wrapper, whatever has a length, and what cannot be iterated (gevent's ALREADY_HANDLED).
+    """
+    if isinstance(file_wrapper, type) and isinstance(result, file_wrapper):
+        return True
+    kind = type(result)
+    return hasattr(kind, "__len__") or not (hasattr(kind, "__iter__") or hasattr(kind, "__getitem__"))
+
+
+def at_once(result: Any, file_wrapper: object) -> bool:
+    """Is all of the body there when the app returns it? Then it is not a stream (Django's ``streaming`` says so)."""
+    return is_looked_at(result, file_wrapper) or getattr(result, "streaming", None) is False
+
+
 def recorded(result: Any, recording: Recording, file_wrapper: object) -> Any:
     """What to hand the server in place of ``result``, the app's return value."""
     if isinstance(file_wrapper, type) and isinstance(result, file_wrapper):

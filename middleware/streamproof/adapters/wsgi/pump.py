@@ -1,37 +1,56 @@
-"""One thread that owns a WSGI app's response, so that the server's thread need not wait for it past a deadline.
+"""Run a WSGI app in one thread of its own, so that the server's thread can stop waiting at a deadline: :class:`Pump`.
 
 PEP 3333, "Buffering and Streaming", names a second thread as a way for middleware to keep blocks moving. The thread
 calls the app, takes one block for each :meth:`Pump.pull` (never one ahead), and calls ``close()``: the app sees one
-thread and the context variables of the request. Exceptions are handed over and raised in the server's thread.
+thread and the context variables of the request. What is done with the blocks is in ``driver.py``.
 
-Does not know hops or heads. A blocked app cannot be interrupted: when the response is closed during a pull the thread
-is left behind, counted by :func:`stuck` and named after the request, and closes the iterable once the app lets it.
-
-What the two say to each other goes through the compiled line where it was built: two sleeps and wake-ups a block
-cost more than all else here. With gevent, which replaces the primitives, it goes through queues.
+A blocked app cannot be interrupted. When its response is closed during a pull, the thread is left behind, named after
+the request and counted by :func:`stuck`; it closes the iterable as soon as the app gives its next block.
 """
 
 from __future__ import annotations
 
-import _queue
 import contextvars
+import os
 import queue
+import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Any, NamedTuple
 
-from .. import compiled
+#: Threads that pumps may have in one process. A server with more threads than this is not known; what fills it up are
+#: apps that never come back from a block after their readers left.
+MOST_THREADS = 512
+
+#: How often a response went without a pump because :data:`MOST_THREADS` were taken, by process.
+refused: Counter[str] = Counter()
 
 _stuck: set[int] = set()
+_alive: set[int] = set()
 
 
 def stuck() -> int:
-    """How many responses are closed while their app still has not come back from its last block."""
+    """Return how many responses are closed while their app still has not come back from its last block."""
     return len(_stuck)
 
 
-class Kind(Enum):
+def alive() -> int:
+    """Return how many pumps have a thread in this process."""
+    return len(_alive)
+
+
+def _forget_threads() -> None:
+    _stuck.clear()
+    _alive.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_threads)  # threads do not survive a fork
+
+
+class Step(Enum):
     """What a pull brings."""
 
     RETURNED = "the app returned its iterable"
@@ -42,72 +61,73 @@ class Kind(Enum):
     CLOSED = "the iterable is closed"
 
 
-class Pulled(NamedTuple):
-    """What a pull brought."""
+# Module constants, because reading an enumeration's member costs 60 ns on CPython 3.11.
+RETURNED, BLOCK, WRITTEN, EXHAUSTED, RAISED, CLOSED = Step
 
-    kind: Kind
-    block: bytes = b""
-    error: BaseException | None = None
+
+class Pulled(NamedTuple):
+    """What a pull brought: a block of bytes, the app's iterable (``RETURNED``), or an exception."""
+
+    step: Step
+    value: Any = None
 
 
 class _Closed(BaseException):
-    """Thrown into an app that writes after its response was closed."""
+    """Raised in an app that writes after its response was closed."""
 
 
-class _Queues:
-    """The compiled ``Line`` in Python: orders down, what they brought up. ``queue.Empty`` after a timeout (seconds)."""
-
-    def __init__(self) -> None:
-        self._orders: Any = queue.SimpleQueue()
-        self._brought: Any = queue.SimpleQueue()
-        self.order, self.begin = self._orders.put, self._orders.get
-        self.finish = self._brought.put
-
-    def ask(self, order: bool, timeout: float | None) -> Pulled:
-        """Give an order, wait for what it brings."""
-        self._orders.put(order)
-        return self.wait(timeout)
-
-    def wait(self, timeout: float | None) -> Pulled:
-        """Wait for what the last order brings."""
-        brought: Pulled = self._brought.get(timeout=timeout)
-        return brought
-
-    def bring(self, brought: Pulled) -> bool:
-        """Bring what was ordered, wait for the next order."""
-        self._brought.put(brought)
-        return bool(self._orders.get())
-
-
-def _line() -> Any:
-    if compiled.counting is None or queue.SimpleQueue is not _queue.SimpleQueue:
-        return _Queues()
-    return compiled.counting.Line()
+def greenlets() -> bool:
+    """Return whether gevent or eventlet stand in for threads: then a pump is cheap and not limited."""
+    gevent, eventlet = sys.modules.get("gevent.monkey"), sys.modules.get("eventlet.patcher")
+    return bool(
+        (gevent is not None and gevent.is_module_patched("threading"))
+        or (eventlet is not None and eventlet.is_monkey_patched("thread"))
+    )
 
 
 class Pump:
-    """``call`` is the app with its arguments; the first pull calls it. ``name`` names the thread."""
+    """Owns ``call``, the app with its arguments but for ``write``; the first pull calls it. ``name`` names the thread.
+
+    Neither side spins: both wait in a queue.
+    """
 
     def __init__(self, call: Callable[[Callable[[bytes], object]], Iterable[bytes]], name: str) -> None:
-        self._line = _line()
+        # A SimpleQueue in C would block a hub whose queues were left unpatched; queue.Queue is made of its locks.
+        kind: Any = queue.Queue if greenlets() else queue.SimpleQueue
+        self._orders, self._brought = kind(), kind()
+        #: Is a pull under way that has brought nothing yet?
         self.pulling = False
         self._closed = False
         run = contextvars.copy_context().run
-        work = _Work(call, self._line)
-        threading.Thread(target=run, args=(work.run,), name=f"streamproof-pump {name}", daemon=True).start()
+        work = _Work(call, self._orders, self._brought)
+        thread = threading.Thread(target=run, args=(work.run,), name=f"streamproof-pump {name}", daemon=True)
+        _alive.add(id(self._brought))
+        try:
+            thread.start()
+        except BaseException:
+            _alive.discard(id(self._brought))
+            self._closed = True
+            raise
+
+    @classmethod
+    def start(cls, call: Callable[[Callable[[bytes], object]], Iterable[bytes]], name: str) -> Pump | None:
+        """Start a pump; None when :data:`MOST_THREADS` are taken, which :data:`refused` counts."""
+        if len(_alive) >= MOST_THREADS and not greenlets():
+            refused["pump"] += 1
+            return None
+        return cls(call, name)
 
     def pull(self, timeout: float | None) -> Pulled | None:
         """Bring the next thing within ``timeout`` seconds (None: whenever); None when it is late, and still coming."""
+        if not self.pulling:
+            self.pulling = True
+            self._orders.put(True)
         try:
-            if self.pulling:
-                brought: Pulled = self._line.wait(timeout)
-            else:
-                self.pulling = True
-                brought = self._line.ask(True, timeout)
+            pulled: Pulled = self._brought.get(True, timeout)
         except queue.Empty:
             return None
         self.pulling = False
-        return brought
+        return pulled
 
     def close(self) -> None:
         """Have the iterable closed and end the thread. Raises what ``close()`` raised, if the app was not stuck."""
@@ -115,69 +135,71 @@ class Pump:
             return
         self._closed = True
         if self.pulling:
-            _stuck.add(id(self._line))
-            self._line.order(False)
+            _stuck.add(id(self._brought))
+            self._orders.put(False)
             return
-        brought: Pulled = self._line.ask(False, None)
-        if brought.error is not None:
-            raise brought.error
+        self._orders.put(False)
+        error = self._brought.get().value
+        if error is not None:
+            raise error
 
     def __del__(self) -> None:
-        if not self._closed:
-            self._line.order(False)
+        if not getattr(self, "_closed", True):
+            self._orders.put(False)
 
 
 class _Work:
     """What the thread does. It refers to no pump, so a pump that is forgotten can end it."""
 
-    def __init__(self, call: Callable[[Callable[[bytes], object]], Iterable[bytes]], line: Any) -> None:
-        self._call, self._line = call, line
+    def __init__(self, call: Callable[[Callable[[bytes], object]], Iterable[bytes]], orders: Any, brought: Any) -> None:
+        self._call, self._orders, self._brought = call, orders, brought
         self._closed = False
+        self._close: Callable[[], object] | None = None
 
     def run(self) -> None:
-        """Serve pulls until told to close."""
-        body: Any = None
+        """Serve pulls until the order to close comes."""
         error: BaseException | None = None
         try:
-            if self._line.begin():
-                body = self._serve()
+            if self._orders.get():
+                self._serve()
         except _Closed:
             pass
         try:
-            if body is not None and (close := getattr(body, "close", None)) is not None:
-                close()
+            if self._close is not None:
+                self._close()
         except BaseException as raised:
             error = raised
         finally:
-            del body
-            _stuck.discard(id(self._line))
-            self._line.finish(Pulled(Kind.CLOSED, error=error))
+            self._close = None
+            _stuck.discard(id(self._brought))
+            _alive.discard(id(self._brought))
+            self._brought.put(Pulled(CLOSED, error))
             error = None
 
-    def _serve(self) -> Any:
-        body: Any = None
+    def _serve(self) -> None:
+        hand = self._hand
         try:
             body = self._call(self._write)
-            if not self._hand(Pulled(Kind.RETURNED)):
-                return body
+            # Before the server sees the body: it may be handed the very object, whose close() then comes here.
+            self._close = getattr(body, "close", None)
+            if not hand(Pulled(RETURNED, body)):
+                return
             for block in body:
-                if not self._hand(Pulled(Kind.BLOCK, block)):
-                    return body
+                if not hand(Pulled(BLOCK, block)):
+                    return
         except _Closed:
             raise
         except BaseException as error:
-            self._hand(Pulled(Kind.RAISED, error=error))
-        else:
-            self._hand(Pulled(Kind.EXHAUSTED))
+            hand(Pulled(RAISED, error))
         while not self._closed:
-            self._hand(Pulled(Kind.EXHAUSTED))
-        return body
+            hand(Pulled(EXHAUSTED))
 
-    def _hand(self, brought: Pulled) -> bool:
+    def _hand(self, pulled: Pulled) -> bool:
         """Hand over what was pulled and wait for the next order; False when it is to close."""
-        self._closed = not self._line.bring(brought)
+        self._brought.put(pulled)
+        self._closed = not self._orders.get()
         return not self._closed
 
     def _write(self, data: bytes) -> None:
-        if self._closed or not self._hand(Pulled(Kind.WRITTEN, data)):
+        if self._closed or not self._hand(Pulled(WRITTEN, data)):
             raise _Closed
