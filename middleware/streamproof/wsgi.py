@@ -1,7 +1,8 @@
-"""The WSGI middleware: records every response of an app, and puts hops between it and its server when asked to.
+"""The WSGI middleware: :class:`StreamMiddleware` records the responses of an app, and carries out a policy and a via.
 
-Knows PEP 3333. The bodies it hands on are in ``adapters/wsgi/bodies.py``, the hops in ``adapters/wsgi/hops.py``.
-Without hops the bytes, their framing, ``sendfile``, Content-Length and the moment of each block stay what they were.
+Options and wiring only. What stands in for the app's bodies is in ``adapters/wsgi/bodies.py``; what moves a response
+through a policy and hops is in ``adapters/wsgi/driver.py``. Without either, the bytes, their framing, ``sendfile``,
+Content-Length and the moment of each block stay what they were.
 """
 
 from __future__ import annotations
@@ -29,27 +30,27 @@ if TYPE_CHECKING:
 
 
 class StreamMiddleware:
-    """Wraps a WSGI app.
+    """Wrap a WSGI app.
 
     Args:
-        app: the app.
-        via: hops to put between app and server, such as ``"nginx:gzip=on"``: they hold, cut and compress here what
-            they would there. For development: one warning in the log says so. None leaves the bytes alone.
-        on_trace: one or more callables; each is given the :class:`~streamproof.Trace` of every response once it ended,
-            in the thread that closed it. One that raises is logged once and dropped.
-        keep_chunks: False keeps the figures only (constant memory), True each chunk with its bytes, a number the
-            first so many.
-        policy: what is done to streams (:class:`~streamproof.sansio.flush.FlushPolicy`); other responses pass as they
-            are. A trace shows what left the policy. None does nothing.
-        budget: what a stream may take (:class:`~streamproof.Budget`).
-        on_violation: one or more of ``"log"``, ``"metric"``, ``"raise"`` (from where the stream ends) and callables
-            ``(finding, trace)``, for streams that overran it.
+        app: The app.
+        via: Hops to emulate between the app and its server, such as ``"nginx:gzip=on"``. They hold, cut and compress as
+            the real ones would. For development: one warning in the log says so. None emulates nothing.
+        on_trace: One or more callables. Each is called with the :class:`~streamproof.Trace` of every response when it
+            has ended, in the thread that closed it. One that raises is logged once and dropped.
+        keep_chunks: False keeps statistics only (constant memory), True every chunk with its bytes, a number the first
+            so many chunks.
+        policy: What is done to streams (:class:`~streamproof.sansio.flush.FlushPolicy`). Other responses pass
+            unchanged. A trace shows what left the policy. None does nothing.
+        budget: What a stream may take (:class:`~streamproof.Budget`).
+        on_violation: One or more of ``"log"``, ``"metric"``, ``"raise"`` (where the stream ends) and callables
+            ``(finding, trace)``, for streams that overran the budget.
 
-    With none of ``policy`` and ``via`` and nobody to tell, a call returns what the app returns.
+    Without ``policy``, ``via`` and ``on_trace`` a call returns what the app returns.
 
     Raises:
-        ConfigurationError: ``via`` names no known profile or option, ``on_trace`` cannot be called, the policy names a
-            coding that is not installed, or an option is of the wrong kind.
+        ConfigurationError: ``via`` names an unknown profile or option, ``on_trace`` cannot be called, the policy names
+            a coding that is not installed, or an option is of the wrong type.
     """
 
     def __init__(
@@ -107,7 +108,7 @@ class _Recording(Recording):
     __slots__ = ("_target",)
 
     def __init__(self, recorder: Recorder, method: str, request_source: Any, listeners: Listeners) -> None:
-        self._target = target_of(request_source)  # at once: apps and middlewares write to their environ
+        self._target = target_of(request_source)  # now: apps and middlewares write to their environ
         super().__init__(recorder, method, request_source, listeners)
 
     @property
@@ -119,7 +120,7 @@ class _Recording(Recording):
 
 
 def _start(recording: Recording, start_response: Any, status: str, headers: Any, exc_info: Any = None) -> Any:
-    """start_response: the server's, then noted. What the server refuses is not noted."""
+    """Call the server's start_response, then record the head. A head that the server refuses is not recorded."""
     if exc_info is None:
         write = start_response(status, headers)
     else:
