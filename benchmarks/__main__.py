@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from streamproof.adapters import compiled
 
-from . import costs, drive, wire
+from . import costs, drive, pumped, wire
 
 #: Layers with a thread or a clock of their own, whose instructions callgrind would count with those of a chunk.
 THREADED = ("streamproof, door", "streamproof, via", "streamproof, timed via")
@@ -54,6 +54,9 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=30, help="rounds of the paired times")
     parser.add_argument("--throughput", action="store_true", help="gunicorn and uvicorn under wrk, 100 x 512 B")
     parser.add_argument("--soak", action="store_true", help="1000 readers on uvicorn, 200 on gthread, that come and go")
+    parser.add_argument(
+        "--pumped", action="store_true", help="CPU a chunk through a WSGI policy's thread, at four gaps"
+    )
     parser.add_argument("--pure", action="store_true", help="count in Python, as where there is no compiler")
     parser.add_argument("--seconds", type=float, default=60, help="how long a soak lasts")
     arguments = parser.parse_args()
@@ -65,6 +68,8 @@ def main() -> int:
             bare, shares = wire.throughput(name)
             kept = "  ".join(f"{layer} {share:.3f}" for layer, share in shares.items())
             _say(f"{name:18} bare {bare:7.1f}/s  {kept}")
+    elif arguments.pumped:
+        _say(pumped.table())
     elif arguments.soak:
         _say(wire.soak("uvicorn", 1000, arguments.seconds))
         _say(wire.soak("gunicorn gthread", 200, arguments.seconds))
