@@ -13,8 +13,7 @@ from streamproof.analysis.replay import replay as replayed
 from streamproof.sansio.flush import FlushPolicy
 from streamproof.sansio.http import Headers
 from streamproof.sansio.machine import Data, End, Head
-from streamproof.sansio.trace import Chunk, Outcome, Request, Response
-from streamproof.sansio.trace import End as TraceEnd
+from streamproof.sansio.trace import Chunk, Outcome, Request, Response, StreamEnd
 from streamproof.sansio.verdict import judge_delivery
 from streamproof.serving.server import serve
 from tests.proxies.configurations import CONFIGURATIONS, Configuration
@@ -44,7 +43,7 @@ def left(policy: FlushPolicy | None, *, request: Request = Request(headers=GZIP)
         machine.receive(End(), len(LINES))
     else:
         chunks = [Chunk(at, len(line), None, line) for at, line in enumerate(LINES)]
-    end = TraceEnd(float(len(LINES)), Outcome.COMPLETE)
+    end = StreamEnd(float(len(LINES)), Outcome.COMPLETE)
     return Trace(request, Response(200, headers), tuple(chunks), end, "gunicorn")
 
 
@@ -115,7 +114,7 @@ def test_a_padded_heartbeat_frees_what_a_bare_one_leaves_in_the_buffer(padded: b
         at = machine.deadline
         assert at is not None
         chunks += [Chunk(at, len(one.data), None, bytes(one.data)) for one in machine.wake(at) if isinstance(one, Data)]
-    trace = Trace(Request(), Response(200, head.headers), tuple(chunks), TraceEnd(60.0, Outcome.COMPLETE))
+    trace = Trace(Request(), Response(200, head.headers), tuple(chunks), StreamEnd(60.0, Outcome.COMPLETE))
     assert (replayed(trace, via).chunks[0].at == 5.0) is padded
 
 

@@ -19,7 +19,7 @@ from streamproof.cli._arguments import address, seconds
 from streamproof.cli._live import Live, preview
 from streamproof.cli._waterfall import ASCII, BLOCKS, Axis, pens, row
 from streamproof.sansio.delivery import Burst
-from streamproof.sansio.trace import Chunk, End, Outcome, Request, Response, Trace
+from streamproof.sansio.trace import Chunk, Outcome, Request, Response, StreamEnd, Trace
 
 from ..support.scripted_server import CHUNKED, saying, scripted
 
@@ -27,7 +27,7 @@ from ..support.scripted_server import CHUNKED, saying, scripted
 def recording(server: str | None = "gunicorn") -> Trace:
     chunks = tuple(Chunk(at / 10, 5, None, b"tick\n") for at in range(1, 5))
     head = Response(200, (("Content-Type", "text/plain"),), 0.05)
-    return Trace(Request(), head, chunks, End(0.5, Outcome.COMPLETE), server)
+    return Trace(Request(), head, chunks, StreamEnd(0.5, Outcome.COMPLETE), server)
 
 
 @pytest.fixture

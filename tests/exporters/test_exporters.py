@@ -24,7 +24,7 @@ from streamproof.exporters.jsonl import JsonLines, read
 from streamproof.exporters.log import LogExporter, line
 from streamproof.exporters.rounds import Rounds
 from streamproof.live import LiveStream
-from streamproof.sansio.trace import End, Request, Response
+from streamproof.sansio.trace import Request, Response, StreamEnd
 from streamproof.settings.assembly import Assembly
 from streamproof.settings.loading import load
 
@@ -35,7 +35,7 @@ CHUNKS = (Chunk(0.25, 10, 0.5, b"0123456789"), Chunk(1.0, 5, 1.0, b"01234"), Chu
 
 def trace(outcome: Outcome = Outcome.COMPLETE, target: str = "/s", **end: Any) -> Trace:
     head = Response(200, (("Content-Type", "text/plain"),), 0.125)
-    return Trace(Request("GET", target), head, CHUNKS, End(4.0, outcome, **end))
+    return Trace(Request("GET", target), head, CHUNKS, StreamEnd(4.0, outcome, **end))
 
 
 class TestLog:
@@ -78,7 +78,7 @@ class TestLog:
         ]
 
     def test_what_is_not_there_is_left_out(self) -> None:
-        empty = Trace(Request(), None, (), End(0.5, Outcome.APP_ERROR))
+        empty = Trace(Request(), None, (), StreamEnd(0.5, Outcome.APP_ERROR))
         assert "status" not in line(empty)
         assert "first_byte" not in line(empty)
 
@@ -249,8 +249,8 @@ class TestBackground:
         seen = Full()
         seen.open.set()
         background = Background({"seen": seen}, streams_only=True)
-        one = Trace(Request(), None, CHUNKS[:1], End(1.0, Outcome.COMPLETE))
-        gone = Trace(Request(), None, CHUNKS[:1], End(1.0, Outcome.CLIENT_GONE))
+        one = Trace(Request(), None, CHUNKS[:1], StreamEnd(1.0, Outcome.COMPLETE))
+        gone = Trace(Request(), None, CHUNKS[:1], StreamEnd(1.0, Outcome.CLIENT_GONE))
         for told in (one, gone, trace()):
             background(told)
         assert background.flush()
@@ -510,7 +510,7 @@ class TestPrometheus:
         assert told["exporter_faults{exporter=log}"] == 2
 
     def test_a_stranger_cannot_make_labels(self) -> None:
-        evil = Trace(Request('G\n"ET', "/x"), None, (), End(0.0, Outcome.COMPLETE))
+        evil = Trace(Request('G\n"ET', "/x"), None, (), StreamEnd(0.0, Outcome.COMPLETE))
         told = self.counted(evil, route=None)
         assert told["streams_total{method=_OTHER,outcome=complete,route=(unknown),status=none}"] == 1
 
@@ -586,6 +586,6 @@ class TestOpenTelemetry:
     def test_the_readers_own_trace_goes_on(self) -> None:
         parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
         asked = Request("GET", "/s", headers=(("Traceparent", parent),))
-        (span,), _ = self.told(Trace(asked, None, CHUNKS, End(4.0, Outcome.COMPLETE)))
+        (span,), _ = self.told(Trace(asked, None, CHUNKS, StreamEnd(4.0, Outcome.COMPLETE)))
         assert f"{span.context.trace_id:032x}" == "0af7651916cd43dd8448eb211c80319c"
         assert f"{span.parent.span_id:016x}" == "b7ad6b7169203331"

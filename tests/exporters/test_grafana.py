@@ -19,11 +19,11 @@ def exported() -> dict[str, set[str]]:
     from prometheus_client import CollectorRegistry
 
     from streamproof.exporters.prometheus import Prometheus
-    from streamproof.sansio.trace import Chunk, End, Outcome, Request, Trace
+    from streamproof.sansio.trace import Chunk, Outcome, Request, StreamEnd, Trace
 
     registry = CollectorRegistry()
     exporter = Prometheus(registry, open_streams=list, faults=lambda: {"log": 1})
-    exporter(Trace(Request(), None, (Chunk(0.0, 1), Chunk(1.0, 1)), End(1.0, Outcome.COMPLETE)))
+    exporter(Trace(Request(), None, (Chunk(0.0, 1), Chunk(1.0, 1)), StreamEnd(1.0, Outcome.COMPLETE)))
     exporter.held("gzip", 1.0)
     found: dict[str, set[str]] = {}
     for family in registry.collect():

@@ -20,7 +20,7 @@ from streamproof.profiles.options import Option
 from streamproof.sansio.errors import ConfigurationError
 from streamproof.sansio.machine import Data, Head, framed
 from streamproof.sansio.stages import STAGES
-from streamproof.sansio.trace import Chunk, End, Outcome, Request, Response
+from streamproof.sansio.trace import Chunk, Outcome, Request, Response, StreamEnd
 
 NAMES = list(catalogue())
 TEXT = b"".join(b"%06d,sensor,%03d\n" % (row, row * 7919 % 1000) for row in range(9000))
@@ -46,7 +46,7 @@ def trace(
         request or Request(headers=(("Accept-Encoding", "gzip"),)),
         Response(200, headers, 0.0),
         tuple(Chunk(at, len(data), None, data) for at, data in pieces),
-        End(last + 0.1 if end is None else end, outcome),
+        StreamEnd(last + 0.1 if end is None else end, outcome),
     )
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from streamproof.sansio.http import Framing, Headers, has_body, header, tokens
 from streamproof.sansio.http import reason as phrase
-from streamproof.sansio.trace import Chunk, End, How, Outcome, Request, Response, Trace
+from streamproof.sansio.trace import Chunk, How, Outcome, Request, Response, StreamEnd, Trace
 
 from .schedules import Schedule
 
@@ -43,7 +43,7 @@ class Emissions:
             response = Response(status, self.fields, at, self.head_size, self.framing)
         chunks = tuple(Chunk(at - started, len(data), None, data) for at, data in self.chunks)
         assert self.end_at is not None
-        return Trace(request, response, chunks, End(self.end_at - started, self.outcome, self.how))
+        return Trace(request, response, chunks, StreamEnd(self.end_at - started, self.outcome, self.how))
 
 
 class Answer:

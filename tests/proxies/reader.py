@@ -20,7 +20,7 @@ import h2.exceptions
 import h2.settings
 
 from streamproof.sansio.http import content_length, header
-from streamproof.sansio.trace import Chunk, End, Outcome, Request, Response, Trace
+from streamproof.sansio.trace import Chunk, Outcome, Request, Response, StreamEnd, Trace
 from streamproof.sockets.http1 import Conversation
 
 RECV_SIZE = 1 << 18  # bytes; more than a kernel hands out at once on loopback
@@ -108,16 +108,16 @@ def _read(sock: socket.socket, request: Request, talk: Talk) -> Reading:
     head: Response | None = None
     started = time.monotonic()
 
-    def to_the_end() -> End:
+    def to_the_end() -> StreamEnd:
         nonlocal head
         sock.sendall(talk.first_bytes)
         while True:
             try:
                 received = sock.recv(RECV_SIZE)
             except TimeoutError:
-                return End(_since(started), Outcome.CLIENT_GONE, reason=f"nothing came for {PATIENCE:g} s")
+                return StreamEnd(_since(started), Outcome.CLIENT_GONE, reason=f"nothing came for {PATIENCE:g} s")
             except (ConnectionResetError, BrokenPipeError):
-                return End(_since(started), Outcome.CUT, "rst", "upstream", "the connection was reset")
+                return StreamEnd(_since(started), Outcome.CUT, "rst", "upstream", "the connection was reset")
             at = _since(started)
             data = talk.receive(received)
             if head is None and talk.head is not None:
@@ -125,9 +125,9 @@ def _read(sock: socket.socket, request: Request, talk: Talk) -> Reading:
             if data:
                 arrivals.append((at, data))
             if talk.complete:
-                return End(at, Outcome.COMPLETE)
+                return StreamEnd(at, Outcome.COMPLETE)
             if talk.fault is not None:
-                return End(at, Outcome.CUT, "fin", "upstream", talk.fault)
+                return StreamEnd(at, Outcome.CUT, "fin", "upstream", talk.fault)
 
     end = to_the_end()
     return Reading(started, Trace(request, head, _decoded(head, arrivals), end))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from streamproof.sansio.trace import Chunk, End, Outcome, Request, Response, Trace
+from streamproof.sansio.trace import Chunk, Outcome, Request, Response, StreamEnd, Trace
 
 from .compare import bursts, differences, lag_error, noisy, picture
 from .judge import on_an_edge
@@ -15,7 +15,7 @@ from .judge import on_an_edge
 def delivery(*arrivals: tuple[float, bytes], status: int = 200, outcome: Outcome = Outcome.COMPLETE) -> Trace:
     """What a reader got: (ms, bytes) each."""
     chunks = tuple(Chunk(ms / 1e3, len(data), None, data) for ms, data in arrivals)
-    end = End(chunks[-1].at if chunks else 0.0, outcome)
+    end = StreamEnd(chunks[-1].at if chunks else 0.0, outcome)
     head = Response(status, (("Content-Type", "text/plain"), ("X-One", "1")), 0.001, framing="chunked")
     return Trace(Request(), head, chunks, end)
 
@@ -73,13 +73,13 @@ def test_a_status_of_the_hop_is_compared_without_its_body() -> None:
 
 
 def test_an_end_that_hides_a_loss_is_seen() -> None:
-    cut = replace(ORIGIN, end=End(0.09, Outcome.CUT, "fin"))
+    cut = replace(ORIGIN, end=StreamEnd(0.09, Outcome.CUT, "fin"))
     assert whats(ORIGIN, cut) == ["outcome"]
 
 
 def test_a_reader_that_gave_up_is_not_one_that_was_cut() -> None:
-    left = replace(ORIGIN, end=End(10, Outcome.CLIENT_GONE))
-    assert whats(left, replace(ORIGIN, end=End(10, Outcome.CUT, "fin"))) == ["outcome"]
+    left = replace(ORIGIN, end=StreamEnd(10, Outcome.CLIENT_GONE))
+    assert whats(left, replace(ORIGIN, end=StreamEnd(10, Outcome.CUT, "fin"))) == ["outcome"]
 
 
 def test_another_framing_is_seen() -> None:

@@ -11,17 +11,17 @@ import pytest
 
 from streamproof.sansio.draft import drafted
 from streamproof.sansio.stats import Stats
-from streamproof.sansio.trace import End, Outcome, Request, Response, Trace
+from streamproof.sansio.trace import Outcome, Request, Response, StreamEnd, Trace
 
 REQUEST = ("GET", "/", "1.1", (("Host", "a"),))
 RESPONSE = (200, (), 0.5, None, "chunked")
 END = (1.0, Outcome.COMPLETE, None, None, "why")
 FIGURES = (0.5, 0.6, 0.9, 2, 1, 100, 0.1, 0.7, 0.2, 0.1, 0.3, (1,) + (0,) * 14)
-TRACE = (Request(*REQUEST), Response(*RESPONSE), (), End(*END), "gunicorn", Stats(*FIGURES))  # type: ignore[arg-type]
+TRACE = (Request(*REQUEST), Response(*RESPONSE), (), StreamEnd(*END), "gunicorn", Stats(*FIGURES))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
-    ("cls", "values"), [(Request, REQUEST), (Response, RESPONSE), (End, END), (Stats, FIGURES), (Trace, TRACE)]
+    ("cls", "values"), [(Request, REQUEST), (Response, RESPONSE), (StreamEnd, END), (Stats, FIGURES), (Trace, TRACE)]
 )
 def test_it_is_the_same_in_every_respect(cls: Any, values: tuple[Any, ...]) -> None:
     made, wanted = drafted(cls)(*values), cls(*values)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from streamproof import Trace, TraceError
 from streamproof.sansio.http import Framing
-from streamproof.sansio.trace import Chunk, End, Outcome, Request, Response
+from streamproof.sansio.trace import Chunk, Outcome, Request, Response, StreamEnd
 
 from ..support.traces import stream, tokens
 
@@ -36,7 +36,7 @@ def traces(draw: st.DrawFn) -> Trace:
     )
     if response is not None:
         response = Response(response.status, response.headers, response.at, response.head_size, framing)
-    end = End(moments[-1], draw(st.sampled_from(Outcome)), draw(st.sampled_from(["fin", "rst", None])))
+    end = StreamEnd(moments[-1], draw(st.sampled_from(Outcome)), draw(st.sampled_from(["fin", "rst", None])))
     version = draw(st.sampled_from(["1.0", "1.1", "2"]))
     return Trace(Request("GET", draw(names), version, draw(fields)), response, tuple(chunks), end, draw(names))
 

@@ -11,7 +11,7 @@ import pytest
 from streamproof import Budget, ConfigurationError, Trace, examine, locate, replay
 from streamproof.analysis.diagnosis import diagnose
 from streamproof.sansio.delivery import bursts, compare, lags
-from streamproof.sansio.trace import NEVER_CLOSED, Chunk, End, Outcome, Request
+from streamproof.sansio.trace import NEVER_CLOSED, Chunk, Outcome, Request, StreamEnd
 from streamproof.sansio.verdict import judge_delivery
 
 from ..support.traces import stream, tokens
@@ -169,7 +169,7 @@ def test_locate_wants_two_places_with_chunks() -> None:
         (stream([(0.0, 1)], outcome=Outcome.CUT), None, ["SP202"]),
         (stream([(0.0, 1)], outcome=Outcome.ABANDONED), None, ["SP203"]),
         (stream([(0.0, 1)], outcome=Outcome.SHUTDOWN), None, ["SP204"]),
-        (with_changes(stream([(0.0, 1)]), end=End(1.0, Outcome.COMPLETE, reason=NEVER_CLOSED)), None, ["SP205"]),
+        (with_changes(stream([(0.0, 1)]), end=StreamEnd(1.0, Outcome.COMPLETE, reason=NEVER_CLOSED)), None, ["SP205"]),
         (stream([(0.0, 1)], outcome=Outcome.CLIENT_GONE), None, []),
         (stream([(0.0, 3)], headers=[("Content-Length", "5")], framing="length"), None, ["SP301"]),
         (stream([(0.0, 3)], headers=[("Connection", "keep-alive")]), None, ["SP302"]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from streamproof.sansio.http import Framing
-from streamproof.sansio.trace import Chunk, End, How, Outcome, Request, Response, Trace
+from streamproof.sansio.trace import Chunk, How, Outcome, Request, Response, StreamEnd, Trace
 
 TEXT = (("Content-Type", "text/plain"),)
 
@@ -30,7 +30,7 @@ def stream(
     )
     last = parts[-1].at if parts else head_at
     response = Response(status, tuple(headers), head_at, head_size, framing)
-    return Trace(request or Request(), response, parts, End(last if end is None else end, outcome, how), server)
+    return Trace(request or Request(), response, parts, StreamEnd(last if end is None else end, outcome, how), server)
 
 
 def tokens(count: int = 10, *, every: float = 0.5, size: int = 16) -> Trace:

@@ -13,7 +13,7 @@ from ..sansio.flush import FlushPolicy
 from ..sansio.flush.policy import FlushMachine
 from ..sansio.framing import EVENTS
 from ..sansio.http import Headers
-from ..sansio.trace import Chunk, End, Outcome, Request, Response, Trace
+from ..sansio.trace import Chunk, Outcome, Request, Response, StreamEnd, Trace
 from .codings import coders
 
 #: Event sizes before a silence, bytes: small, and on either side of a memory page and of two.
@@ -93,7 +93,7 @@ def _frees(via: str, policy: FlushPolicy, size: int) -> bool:
     for event in _EVENTS:
         data = [b":" + b"x" * (event - 3) + b"\n\n", *(EVENTS.beat(size, serial) for serial in (1, 2, 3))]
         chunks = tuple(Chunk(index * _SILENCE, len(one), None, one) for index, one in enumerate(data))
-        end = End(len(data) * _SILENCE, Outcome.COMPLETE)
+        end = StreamEnd(len(data) * _SILENCE, Outcome.COMPLETE)
         seen = replay(Trace(Request(), Response(200, head), chunks, end), via).chunks
         for index in range(1, len(data)):
             before = sum(map(len, data[:index]))

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from ..profiles.servers import servers
 from ..sansio.http import header, without
-from ..sansio.trace import End, Outcome, Trace
+from ..sansio.trace import Outcome, StreamEnd, Trace
 
 
 def judgeable(measured: Trace) -> bool:
@@ -66,4 +66,4 @@ def production_of(app: Trace | None, measured: Trace, left_after_end: float | No
         return whole
     end = max(whole.end.at + left_after_end, 0.0 if whole.response is None else whole.response.at)
     chunks = tuple(chunk for chunk in whole.chunks if chunk.at <= end)
-    return replace(whole, chunks=chunks, end=End(end, Outcome.CLIENT_GONE, None, None, measured.end.reason))
+    return replace(whole, chunks=chunks, end=StreamEnd(end, Outcome.CLIENT_GONE, None, None, measured.end.reason))

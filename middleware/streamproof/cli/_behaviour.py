@@ -13,7 +13,7 @@ from ..analysis.diagnosis import diagnose
 from ..profiles import Profile
 from ..sansio.errors import ConfigurationError
 from ..sansio.http import Framing, Headers
-from ..sansio.trace import Chunk, End, How, Outcome, Request, Response, Trace
+from ..sansio.trace import Chunk, How, Outcome, Request, Response, StreamEnd, Trace
 
 _TEXT: Headers = (("Content-Type", "text/plain; charset=utf-8"),)
 _EVENTS: Headers = (("Content-Type", "text/event-stream"), ("Cache-Control", "no-cache"))
@@ -47,7 +47,7 @@ def _stream(
         chunks.append(Chunk(index * every, size, index * every, data))
     if framing == "length":
         headers = (*headers, ("Content-Length", str(size * count)))
-    end = End(count * every, Outcome.APP_ERROR if dies else Outcome.COMPLETE, dies)
+    end = StreamEnd(count * every, Outcome.APP_ERROR if dies else Outcome.COMPLETE, dies)
     return Trace(Request(headers=asks), Response(200, headers, 0.0, 150, framing), tuple(chunks), end)
 
 

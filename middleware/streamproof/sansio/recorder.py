@@ -17,9 +17,9 @@ from enum import Enum
 from .draft import drafted
 from .http import Headers
 from .stats import RunningStats, RunningStatsLike, Stats, read
-from .trace import Chunk, End, How, Outcome, Request, Response, Trace
+from .trace import Chunk, How, Outcome, Request, Response, StreamEnd, Trace
 
-_response, _end, _trace = drafted(Response), drafted(End), drafted(Trace)
+_response, _end, _trace = drafted(Response), drafted(StreamEnd), drafted(Trace)
 
 
 class Phase(Enum):

@@ -14,8 +14,7 @@ from .errors import NeedsData, TraceError
 from .hop import Chain, HopPlan
 from .http import LAST_CHUNK_SIZE, Framing, content_length, has_body, header
 from .machine import Cut, Data, End, Event, Head, framed
-from .trace import Chunk, Outcome, Request, Response, Trace
-from .trace import End as TraceEnd
+from .trace import Chunk, Outcome, Request, Response, StreamEnd, Trace
 
 _ZEROS = memoryview(bytes(1 << 20))
 
@@ -66,7 +65,7 @@ def replay(
     if not ended:
         _drain(chain, reader, trace.end.at, watch)
         end = _last(trace, None if response is None else origin.framing)
-        if isinstance(end, TraceEnd):
+        if isinstance(end, StreamEnd):
             _check_data(chain, trace)
             return reader.trace(trace, left=end)
         reader.take(chain.receive(end, trace.end.at), trace.end.at)
@@ -120,7 +119,7 @@ def _drain(chain: Chain, reader: Reader, until: float, watch: Watcher | None) ->
             watch(chain, deadline)
 
 
-def _last(trace: Trace, framing: Framing | None) -> Event | TraceEnd:
+def _last(trace: Trace, framing: Framing | None) -> Event | StreamEnd:
     """The event with which the app's server ended; or the end itself when it was the reader who left."""
     end = trace.end
     if end.outcome in (Outcome.CLIENT_GONE, Outcome.ABANDONED):
@@ -149,7 +148,7 @@ class Reader:
         self._request, self._keep_data = request, keep_data
         self._response: Response | None = None
         self._chunks: list[Chunk] = []
-        self._end: TraceEnd | None = None
+        self._end: StreamEnd | None = None
         self._framing: Framing = "close"
         self._inflate: zlib._Decompress | None = None
 
@@ -173,7 +172,7 @@ class Reader:
             elif type(event) is Head:
                 self._head(event, now)
             elif type(event) is End:
-                self._end = TraceEnd(now, Outcome.COMPLETE)
+                self._end = StreamEnd(now, Outcome.COMPLETE)
             elif type(event) is Cut:
                 self._cut(event, now)
 
@@ -186,13 +185,13 @@ class Reader:
     def _cut(self, event: Cut, now: float) -> None:
         if self._response is not None and self._framing == "close" and event.how == "fin":
             # RFC 9112 section 8: nothing tells a close-delimited body that was cut from a complete one.
-            self._end = TraceEnd(now, Outcome.COMPLETE)
+            self._end = StreamEnd(now, Outcome.COMPLETE)
         elif event.by is None:
-            self._end = TraceEnd(now, Outcome.APP_ERROR, event.how, None, event.reason)
+            self._end = StreamEnd(now, Outcome.APP_ERROR, event.how, None, event.reason)
         else:
-            self._end = TraceEnd(now, Outcome.CUT, event.how, event.by, event.reason)
+            self._end = StreamEnd(now, Outcome.CUT, event.how, event.by, event.reason)
 
-    def trace(self, of: Trace, *, left: TraceEnd | None = None) -> Trace:
+    def trace(self, of: Trace, *, left: StreamEnd | None = None) -> Trace:
         """The delivery of the recording ``of``; ``left`` when its reader left before the end."""
         end = self._end or left
         assert end is not None

@@ -79,7 +79,7 @@ class Response:
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class StreamEnd:
     """How and when it ended; ``by`` and ``reason`` say which hop cut it and why, ``how`` what the socket did."""
 
     at: float
@@ -100,7 +100,7 @@ class Trace:
     request: Request
     response: Response | None
     chunks: tuple[Chunk, ...]
-    end: End
+    end: StreamEnd
     server: str | None = None
     recorded: Stats | None = field(default=None, repr=False)
 
@@ -311,7 +311,7 @@ def _trace(place: _Place) -> Trace:
         last, before = chunk.at, "the chunk before it"
     finish = place.member("end")
     how, by, reason = finish.optional("how"), finish.optional("by"), finish.optional("reason")
-    end = End(
+    end = StreamEnd(
         at=finish.member("at").seconds(last, "the last chunk" if chunks else before),
         outcome=Outcome(finish.member("outcome").choice(*Outcome)),
         how=None if how is None else cast(How, how.choice("fin", "rst")),

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from ..sansio.errors import StreamProofError
-from ..sansio.trace import Chunk, End, How, Outcome, Request, Response, Trace
+from ..sansio.trace import Chunk, How, Outcome, Request, Response, StreamEnd, Trace
 from .http1 import Conversation
 
 RECV_SIZE = 65536  # bytes; more than one TLS record (16 KiB) and than one segment
@@ -94,7 +94,7 @@ def read(
 
         def trace(outcome: Outcome, how: How | None = None, by: str | None = None, why: str | None = None) -> Trace:
             end = max(time.monotonic() - started, chunks[-1].at if chunks else 0.0)
-            return Trace(talk.request, response, tuple(chunks), End(end, outcome, how, by, why))
+            return Trace(talk.request, response, tuple(chunks), StreamEnd(end, outcome, how, by, why))
 
         try:
             sock.sendall(talk.first_bytes)

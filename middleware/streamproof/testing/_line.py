@@ -15,8 +15,7 @@ from ..sansio.hop import Chain
 from ..sansio.http import LAST_CHUNK_SIZE, Framing, Headers, has_body
 from ..sansio.machine import Cut, Data, End, Event, Head, framed
 from ..sansio.recorder import Recorder
-from ..sansio.trace import Chunk, Outcome, Request, Response, Trace
-from ..sansio.trace import End as TraceEnd
+from ..sansio.trace import Chunk, Outcome, Request, Response, StreamEnd, Trace
 from . import recorded
 from .event_log import APP, READER, EventLog
 from .server_behavior import ServerBehavior
@@ -41,7 +40,7 @@ class Line:
         self._framing: Framing = "chunked"
         self._got: list[Chunk] = []
         self._got_head: Response | None = None
-        self._got_end: TraceEnd | None = None
+        self._got_end: StreamEnd | None = None
         self._trace: recorded.RecordedTrace | None = None
 
     @property
@@ -151,10 +150,10 @@ class Line:
             if isinstance(event, Head):
                 self._got_head = Response(event.status, event.headers, at, event.size, event.framing)
             elif isinstance(event, End):
-                self._got_end = TraceEnd(at, Outcome.COMPLETE)
+                self._got_end = StreamEnd(at, Outcome.COMPLETE)
             else:
                 outcome = Outcome.APP_ERROR if event.by is None else Outcome.CUT
-                self._got_end = TraceEnd(at, outcome, event.how, event.by, event.reason)
+                self._got_end = StreamEnd(at, outcome, event.how, event.by, event.reason)
             self.arrived.append(event)
 
     def take(self) -> Arrival | None:
@@ -170,7 +169,7 @@ class Line:
         """It is over: the recording. A second call returns the first's."""
         if self._trace is None:
             made = self._recorder.ended(outcome, now, reason=reason)
-            end = self._got_end or TraceEnd(made.end.at, outcome, None, None, reason)
+            end = self._got_end or StreamEnd(made.end.at, outcome, None, None, reason)
             got = Trace(self.request, self._got_head, tuple(self._got), end, self.server.server)
             self._trace = recorded.RecordedTrace.of(made, delivery=got, via=self._via)
             recorded.publish(self._trace)

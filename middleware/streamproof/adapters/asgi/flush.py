@@ -15,7 +15,7 @@ import asyncio
 from typing import Any
 
 from ...sansio.flush.policy import FlushMachine
-from ...sansio.flush.recognize import OPT_HEADER, Kind, unopted
+from ...sansio.flush.recognize import OPT_HEADER, ResponseKind, unopted
 from ...sansio.http import Headers, head_size
 from ...sansio.machine import Cut, Data, End, Event, Events, Head
 from ...sansio.trace import Request
@@ -116,12 +116,12 @@ class _Response:
         headers = _decoded(start.get("headers", ()))
         kind = self._policy.kind(self._request, start["status"], headers)
         if start.get("trailers", False):
-            kind = Kind.OTHER  # what follows the body belongs to the app's own framing of it
+            kind = ResponseKind.OTHER  # what follows the body belongs to the app's own framing of it
         self._start = start
-        if kind is Kind.STREAM:
+        if kind is ResponseKind.STREAM:
             self._start = None
             await self._stream(start)
-        elif kind is Kind.OTHER:
+        elif kind is ResponseKind.OTHER:
             await self._untouched()
 
     async def _untouched(self) -> None:

@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from ...sansio.flush.recognize import Kind, unopted
+from ...sansio.flush.recognize import ResponseKind, unopted
 from ...sansio.http import head_size, reason
 from ...sansio.machine import Cut, Data, End, Event, Events, Head
 from ...sansio.outcome import Ending
@@ -129,7 +129,7 @@ class Driver:
             raise pulled.value
         if pulled.step is RETURNED and not self._committed and self._start.proposed is not None:
             result = pulled.value
-            self._commit(stream=self._kind is not Kind.OTHER and not at_once(result, file_wrapper))
+            self._commit(stream=self._kind is not ResponseKind.OTHER and not at_once(result, file_wrapper))
         if pulled.step is RETURNED and self._committed and not self._out:
             if self._nothing_to_do(pulled.value, file_wrapper):
                 return self._handed_on(pulled.value, file_wrapper)
@@ -138,10 +138,10 @@ class Driver:
         return _Body(self)
 
     @property
-    def _kind(self) -> Kind:
+    def _kind(self) -> ResponseKind:
         """What the policy says of the head that the app has named."""
         if self._prepared is None or self._start.proposed is None:
-            return Kind.OTHER if self._prepared is None else Kind.OPEN
+            return ResponseKind.OTHER if self._prepared is None else ResponseKind.UNDECIDED
         status, headers = self._start.proposed
         return self._prepared.policy.kind(self._request, int(status[:3]), tuple(headers))
 
@@ -219,7 +219,7 @@ class Driver:
         if pulled.step is RETURNED and not self._committed and self._start.proposed is not None:
             row.at_once = at_once(pulled.value, file_wrapper)
             if self._prepared is not None:
-                self._commit(stream=self._kind is not Kind.OTHER and not row.at_once)
+                self._commit(stream=self._kind is not ResponseKind.OTHER and not row.at_once)
         return self._take(pulled, now)
 
     def _take(self, pulled: Pulled, now: float) -> bool:
@@ -249,7 +249,7 @@ class Driver:
         if self._over or not (block or written):
             return
         if not self._committed:
-            self._commit(stream=self._kind is not Kind.OTHER)
+            self._commit(stream=self._kind is not ResponseKind.OTHER)
         if block:
             if self.watch is not None:
                 self.watch.came_out()
@@ -257,7 +257,7 @@ class Driver:
 
     def _ended(self, now: float) -> None:
         if not self._committed and (self._start.proposed is not None or self._row.chain is not None):
-            self._commit(stream=self._kind is Kind.STREAM)
+            self._commit(stream=self._kind is ResponseKind.STREAM)
         self._exhausted = True
         if self._row.chain is not None:
             self._row.ended(now)

@@ -23,7 +23,7 @@ from .encode import Coders, Encode, choose, encodable, encoded_head
 from .failure import FailureEvent
 from .heartbeat import Heartbeat
 from .pace import Pace
-from .recognize import STREAM_TYPES, Kind, Rule, check_rules, recognize, unopted
+from .recognize import STREAM_TYPES, ResponseKind, Rule, check_rules, recognize, unopted
 
 OnError = Literal["cut", "event"]
 OnHold = Literal["log", "count", "raise"] | Callable[[Finding], object]
@@ -200,13 +200,13 @@ class FlushPolicy:
             return True
         return any(isinstance(rule, str) and fnmatchcase(path, rule) for rule in self.always_stream)
 
-    def kind(self, request: Request, status: int, headers: Headers) -> Kind:
+    def kind(self, request: Request, status: int, headers: Headers) -> ResponseKind:
         """What the response with this head is under the rules of this policy."""
         found = recognize(
             request, status, headers, always=self.always_stream, never=self.never_stream, types=self.types
         )
-        if found is Kind.OPEN:
-            return Kind.OTHER if not self.detect_untyped else Kind.STREAM if self.head_first else found
+        if found is ResponseKind.UNDECIDED:
+            return ResponseKind.OTHER if not self.detect_untyped else ResponseKind.STREAM if self.head_first else found
         return found
 
     def start(self, request: Request, now: float, coders: Coders | None = None) -> FlushMachine:

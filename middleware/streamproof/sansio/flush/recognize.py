@@ -1,7 +1,7 @@
 """Which responses are streams: everything else passes bit for bit.
 
 Knows a request, a head, and the rules that somebody set. Does not know the body: whether an app that named no length
-has more than one chunk, only the adapter learns, so the answer may be :attr:`Kind.OPEN`.
+has more than one chunk, only the adapter learns, so the answer may be :attr:`ResponseKind.UNDECIDED`.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ OPT_HEADER = "x-streamproof-flush"
 _NEVER_STATUSES = (101, 204, 205, 206, 304)
 
 
-class Kind(Enum):
+class ResponseKind(Enum):
     """What a response is, as far as its head tells."""
 
     STREAM = "stream"
-    OPEN = "open"
+    UNDECIDED = "undecided"
     """A stream if the app hands over more than one chunk."""
     OTHER = "other"
 
@@ -78,13 +78,13 @@ def recognize(
     always: Iterable[Rule] = (),
     never: Iterable[Rule] = (),
     types: Iterable[str] = STREAM_TYPES,
-) -> Kind:
+) -> ResponseKind:
     """Is this response a stream? The first rule that decides counts:
 
     1. No body, a protocol switch, a part (206, Content-Range), gRPC (its framing is its own): other.
     2. The app's own ``X-Streamproof-Flush: off`` or ``on``.
     3. ``never``, then ``always``.
-    4. A known length: other. A type of ``types``: a stream. Anything else: open.
+    4. A known length: other. A type of ``types``: a stream. Anything else: undecided.
     """
     media = media_type(headers)
     if (
@@ -93,16 +93,16 @@ def recognize(
         or header(headers, "content-range") is not None
         or media.startswith(("application/grpc", "multipart/byteranges"))
     ):
-        return Kind.OTHER
+        return ResponseKind.OTHER
     if (said := opted_in(headers)) is not None:
-        return Kind.STREAM if said else Kind.OTHER
+        return ResponseKind.STREAM if said else ResponseKind.OTHER
     if matches(never, request, status, headers):
-        return Kind.OTHER
+        return ResponseKind.OTHER
     if matches(always, request, status, headers):
-        return Kind.STREAM
+        return ResponseKind.STREAM
     if content_length(headers) is not None:
-        return Kind.OTHER
-    return Kind.STREAM if any(fnmatchcase(media, pattern) for pattern in types) else Kind.OPEN
+        return ResponseKind.OTHER
+    return ResponseKind.STREAM if any(fnmatchcase(media, pattern) for pattern in types) else ResponseKind.UNDECIDED
 
 
 def opted_in(headers: Headers) -> bool | None:
