@@ -10,8 +10,9 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from ..sansio.errors import ConfigurationError
-from ..sansio.http import HOP_BY_HOP, LAST_CHUNK_SIZE, Headers, has_body, without
-from ..sansio.machine import Cut, Data, End, Head, Machine, framed
+from ..sansio.http import HOP_BY_HOP, Headers, without
+from ..sansio.machine import Cut, Data, End, Head, Machine
+from ..sansio.origin import Origin
 from ..sansio.trace import Request, Response
 from .recording import log
 
@@ -64,30 +65,32 @@ class Route:
 
 
 class Leg:
-    """From the app's server to the first hop, had there been one: framing and sizes of one response."""
+    """One response on its way from the app's server to the first hop, as if that hop were another machine."""
 
     def __init__(self, request: Request, machine: Machine, server: str | None) -> None:
-        self._asked: Request = getattr(machine, "request", request)
-        self._server = server
-        self._framing: Any = "close"
-        self.bodied = True
+        from ..profiles import app_server
+
+        self._request: Request = getattr(machine, "request", request)
+        self._server = app_server(server)
+        self._origin: Origin | None = None
+
+    @property
+    def bodied(self) -> bool:
+        """Can the response carry a body? True before the head."""
+        return self._origin is None or self._origin.has_body
 
     def head(self, status: int, headers: Headers) -> Head:
-        """The head as the server would write it to the first hop."""
-        from ..profiles import source_of
-
-        source = source_of(self._server)(Response(status, headers), self._asked)
-        self._framing = source.framing
-        self.bodied = has_body(self._asked.method, status)
-        return Head(status, headers, source.framing, source.head_size)
+        """Return the head as the server would write it to the first hop."""
+        self._origin = self._server.answer(Response(status, headers), self._request)
+        return self._origin.head
 
     def data(self, data: bytes) -> Data:
-        """One chunk as the server would write it."""
-        return framed(data, self._framing)
+        """Return one chunk as the server would write it."""
+        return Data(data) if self._origin is None else self._origin.data(data)
 
     def end(self) -> End:
-        """The end as the server would write it."""
-        return End(LAST_CHUNK_SIZE if self._framing == "chunked" and self.bodied else 0)
+        """Return the end as the server would write it."""
+        return End() if self._origin is None else self._origin.end()
 
 
 def server_fields(head: Head) -> list[tuple[str, str]]:

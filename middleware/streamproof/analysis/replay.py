@@ -5,7 +5,7 @@ Knows how a via's text becomes plans and which server's framing to assume; decid
 
 from __future__ import annotations
 
-from ..profiles import Profile, Via, resolve, source_of
+from ..profiles import Profile, Via, app_server, resolve
 from ..sansio.replay import Watcher
 from ..sansio.replay import replay as _replay
 from ..sansio.trace import Trace
@@ -20,4 +20,4 @@ def replay(trace: Trace, via: str | Profile | Via, *, watch: Watcher | None = No
     Raises ConfigurationError for a via that cannot be used, TraceError when the trace kept no chunks, NeedsData when
     a hop compresses and the trace has no bytes. Assumes that the app's pace does not depend on the reader's.
     """
-    return _replay(trace, resolve(via).plans, source_of(trace.server), watch)
+    return _replay(trace, resolve(via).plans, app_server(trace.server), watch)

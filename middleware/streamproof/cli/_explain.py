@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from ..profiles.servers import explain_log
 from ..sansio.http import header, reason
 from ..sansio.trace import Outcome, Trace
 from ._report import Note
@@ -22,13 +23,8 @@ def notes(
     out = [] if silence is None else [Note(silence)]
     request, response = measured.request, measured.response
     asked = f"{request.method} {request.target}"
-    if "WORKER TIMEOUT" in log:
-        out.append(
-            Note(
-                "gunicorn killed the worker in mid-stream: its --timeout (30 s unless set) counts for a whole "
-                "response on the sync worker. Use --threads 4 (gthread), or a longer --timeout."
-            )
-        )
+    if (known := explain_log(log)) is not None:
+        out.append(Note(known))
     elif response is None and silence is None:
         last = _last_words(log)
         out.append(

@@ -6,7 +6,7 @@ Each product is one TOML file in this folder. ``catalogue.py`` reads them, ``via
 
 from .catalogue import Fact, Profile, catalogue
 from .options import Option
-from .servers import source_of
+from .servers import app_server
 from .via import Via, resolve
 
-__all__ = ["Fact", "Option", "Profile", "Via", "catalogue", "resolve", "source_of"]
+__all__ = ["Fact", "Option", "Profile", "Via", "app_server", "catalogue", "resolve"]

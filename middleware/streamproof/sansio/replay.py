@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from .errors import NeedsData, TraceError
 from .hop import Chain, HopPlan
-from .http import LAST_CHUNK_SIZE, Framing, content_length, has_body, header
-from .machine import Cut, Data, End, Event, Head, framed
+from .http import Framing, content_length, header
+from .machine import Cut, Data, End, Event, Head
+from .origin import AppServer, Origin
 from .trace import Chunk, Outcome, Request, Response, StreamEnd, Trace
 
 _ZEROS = memoryview(bytes(1 << 20))
@@ -22,24 +22,16 @@ _ZEROS = memoryview(bytes(1 << 20))
 Watcher = Callable[[Chain, float], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """What the app's server puts on the wire for the request that reaches it."""
-
-    framing: Framing
-    head_size: int
-
-
 def replay(
     trace: Trace,
     plans: Sequence[HopPlan],
-    source: Callable[[Response, Request], Source],
+    server: AppServer,
     watch: Watcher | None = None,
 ) -> Trace:
     """What the reader of ``trace`` receives behind the hops ``plans`` (app side first).
 
-    ``source`` says how the app's server frames the response for the request that the first hop makes. Raises
-    TraceError when the trace kept no chunks, NeedsData when a hop compresses and the trace kept no bytes.
+    ``server`` frames the response for the request that the first hop makes. Raises TraceError when the trace kept no
+    chunks, NeedsData when a hop compresses and the trace kept no bytes.
     """
     if not trace.whole:
         raise TraceError(
@@ -48,23 +40,18 @@ def replay(
         )
     chain = Chain(plans, trace.request, 0.0)
     reader = Reader(trace.request, keep_data=trace.has_data)
-    response, ended = trace.response, False
+    response, origin, ended = trace.response, None, False
     if response is not None:
         _drain(chain, reader, response.at, watch)
-        origin = source(response, chain.request)
-        head = Head(response.status, response.headers, origin.framing, origin.head_size)
-        reader.take(chain.receive(head, response.at), response.at)
+        origin = server.answer(response, chain.request)
+        reader.take(chain.receive(origin.head, response.at), response.at)
         _check_data(chain, trace)
         if watch is not None:
             watch(chain, response.at)
-        if has_body(chain.request.method, response.status):
-            ended = _body(trace, chain, reader, origin.framing, watch)
-        else:
-            reader.take(chain.receive(End(), response.at), response.at)
-            ended = True
+        ended = _body(trace, chain, reader, origin, watch)
     if not ended:
         _drain(chain, reader, trace.end.at, watch)
-        end = _last(trace, None if response is None else origin.framing)
+        end = _last(trace, origin)
         if isinstance(end, StreamEnd):
             _check_data(chain, trace)
             return reader.trace(trace, left=end)
@@ -77,13 +64,13 @@ def replay(
     return reader.trace(trace)
 
 
-def _body(trace: Trace, chain: Chain, reader: Reader, framing: Framing, watch: Watcher | None) -> bool:
-    """Play the chunks; True when the response is over with them, because its length was named and reached."""
+def _body(trace: Trace, chain: Chain, reader: Reader, origin: Origin, watch: Watcher | None) -> bool:
+    """Play the chunks; True if the response is over with them: it has no body, or the named length was reached."""
     receive, take = chain.receive, reader.take
     assert trace.response is not None
-    missing = content_length(trace.response.headers) if framing == "length" else None
-    if missing == 0:
-        take(receive(End(), trace.response.at), trace.response.at)
+    missing = content_length(trace.response.headers) if origin.head.framing == "length" else None
+    if missing == 0 or not origin.has_body:
+        take(receive(origin.end(), trace.response.at), trace.response.at)
         return True
     for at, size, _, data in trace.chunks:
         if not size:
@@ -97,11 +84,11 @@ def _body(trace: Trace, chain: Chain, reader: Reader, framing: Framing, watch: W
         if missing is not None:
             piece = piece[:missing]
             missing -= len(piece)
-        take(receive(framed(piece, framing), at), at)
+        take(receive(origin.data(piece), at), at)
         if watch is not None:
             watch(chain, at)
         if missing == 0:
-            take(receive(End(), at), at)
+            take(receive(origin.end(), at), at)
             return True
     return False
 
@@ -119,15 +106,17 @@ def _drain(chain: Chain, reader: Reader, until: float, watch: Watcher | None) ->
             watch(chain, deadline)
 
 
-def _last(trace: Trace, framing: Framing | None) -> Event | StreamEnd:
+def _last(trace: Trace, origin: Origin | None) -> Event | StreamEnd:
     """The event with which the app's server ended; or the end itself when it was the reader who left."""
     end = trace.end
     if end.outcome in (Outcome.CLIENT_GONE, Outcome.ABANDONED):
         return end
     how = end.how or "fin"
     # RFC 9112 section 8: nothing tells a close-delimited body that was cut by FIN from a complete one.
-    if end.outcome is Outcome.COMPLETE or (framing == "close" and how == "fin"):
-        return End(LAST_CHUNK_SIZE if framing == "chunked" else 0)
+    if origin is not None and origin.head.framing == "close" and how == "fin":
+        return origin.end()
+    if end.outcome is Outcome.COMPLETE:
+        return End() if origin is None else origin.end()
     return Cut(how, end.by, end.reason)
 
 

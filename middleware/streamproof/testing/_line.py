@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from ..profiles import resolve
-from ..profiles.servers import source_of
+from ..profiles import Via, app_server, resolve
 from ..sansio.hop import Chain
-from ..sansio.http import LAST_CHUNK_SIZE, Framing, Headers, has_body
-from ..sansio.machine import Cut, Data, End, Event, Head, framed
+from ..sansio.http import Headers, has_body
+from ..sansio.machine import Cut, Data, End, Event, Head
+from ..sansio.origin import Origin
 from ..sansio.recorder import Recorder
 from ..sansio.trace import Chunk, Outcome, Request, Response, StreamEnd, Trace
 from . import recorded
@@ -26,7 +26,7 @@ Arrival = Head | bytes | End | Cut
 class Line:
     """One response on its way. ``started`` is the clock's reading when the request left, seconds."""
 
-    def __init__(self, request: Request, server: ServerBehavior, via: str | None, started: float) -> None:
+    def __init__(self, request: Request, server: ServerBehavior, via: str | Via | None, started: float) -> None:
         self.server, self.started, self.request = server, started, request
         self.chain: Chain | None = None if via is None else resolve(via).start(request, started)
         self.event_log = EventLog()
@@ -37,7 +37,7 @@ class Line:
         self._recorder = Recorder(self.asked, started, keep_chunks=True, server=server.server)
         self._response: Response | None = None
         self._held_head: Head | None = None
-        self._framing: Framing = "chunked"
+        self._origin: Origin | None = None
         self._got: list[Chunk] = []
         self._got_head: Response | None = None
         self._got_end: StreamEnd | None = None
@@ -87,9 +87,8 @@ class Line:
         """The app named its head; it leaves at once or with the first bytes, as the server does it."""
         self._response = Response(status, headers, now - self.started)
         self._recorder.proposed(status, headers, now)
-        source = source_of(self.server.server)(self._response, self.asked)
-        self._framing = source.framing
-        self._held_head = Head(status, headers, source.framing, source.head_size)
+        self._origin = app_server(self.server.server).answer(self._response, self.asked)
+        self._held_head = self._origin.head
         if self.server.head_alone:
             self.flush_head(now)
 
@@ -105,7 +104,7 @@ class Line:
             self.flush_head(now)
         if data and not self.bodiless:
             before = len(self.arrived)
-            self._push(framed(data, self._framing) if self.chain is not None else Data(data), now)
+            self._push(Data(data) if self.chain is None or self._origin is None else self._origin.data(data), now)
             held = self.holds if len(self.arrived) == before else None
             self.event_log.add(now - self.started, APP, len(data), held)
 
@@ -117,7 +116,7 @@ class Line:
         """The app completed its response."""
         self.flush_head(now)
         self.ended = True
-        self._push(End(LAST_CHUNK_SIZE if self._framing == "chunked" else 0), now)
+        self._push(End() if self._origin is None else self._origin.end(), now)
 
     def cut(self, reason: str, now: float) -> None:
         """The server cuts the response, since the app failed or left it unfinished."""
@@ -171,7 +170,8 @@ class Line:
             made = self._recorder.ended(outcome, now, reason=reason)
             end = self._got_end or StreamEnd(made.end.at, outcome, None, None, reason)
             got = Trace(self.request, self._got_head, tuple(self._got), end, self.server.server)
-            self._trace = recorded.RecordedTrace.of(made, delivery=got, via=self._via)
+            text = self._via.text if isinstance(self._via, Via) else self._via
+            self._trace = recorded.RecordedTrace.of(made, delivery=got, via=text)
             recorded.publish(self._trace)
         return self._trace
 
