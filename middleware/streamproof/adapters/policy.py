@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from ..sansio.errors import ConfigurationError
 from ..sansio.flush import FlushPolicy
@@ -15,6 +16,9 @@ from ..sansio.framing import EVENTS
 from ..sansio.http import Headers
 from ..sansio.trace import Chunk, Outcome, Request, Response, StreamEnd, Trace
 from .codings import coders
+
+if TYPE_CHECKING:
+    from ..profiles import Profile, Via
 
 #: Event sizes before a silence, bytes: small, and on either side of a memory page and of two.
 _EVENTS = (20, 777, 4090, 4100, 9000)
@@ -62,7 +66,7 @@ class PreparedPolicy:
         return self.policy.start(request, now, self._coders)
 
 
-def beat_size(via: str, policy: FlushPolicy) -> int:
+def beat_size(via: str | Profile | Via, policy: FlushPolicy) -> int:
     """How many bytes a heartbeat needs so that the hops of ``via`` let go everything that came before it.
 
     Found by replaying event streams with the head that ``policy`` gives them. Raises ConfigurationError when not even
@@ -70,22 +74,22 @@ def beat_size(via: str, policy: FlushPolicy) -> int:
     """
     from ..profiles import resolve
 
-    resolve(via)
+    chain = resolve(via)
     low, high = 0, 16
-    while not _frees(via, policy, high):
+    while not _frees(chain, policy, high):
         low, high = high, high * 4
         if high > _LARGEST:
             raise ConfigurationError(
-                f"heartbeat_via={via!r} holds what came before a heartbeat of {_LARGEST} B, too. Expected hops that "
-                "let go when enough bytes come. Does one of them keep the whole body?"
+                f"heartbeat_via={chain.text!r} holds what came before a heartbeat of {_LARGEST} B, too. Expected hops "
+                "that let go when enough bytes come. Does one of them keep the whole body?"
             )
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if _frees(via, policy, middle) else (middle, high)
+        low, high = (low, middle) if _frees(chain, policy, middle) else (middle, high)
     return high
 
 
-def _frees(via: str, policy: FlushPolicy, size: int) -> bool:
+def _frees(chain: Via, policy: FlushPolicy, size: int) -> bool:
     from ..analysis.replay import replay
 
     assert EVENTS.beat is not None
@@ -94,7 +98,7 @@ def _frees(via: str, policy: FlushPolicy, size: int) -> bool:
         data = [b":" + b"x" * (event - 3) + b"\n\n", *(EVENTS.beat(size, serial) for serial in (1, 2, 3))]
         chunks = tuple(Chunk(index * _SILENCE, len(one), None, one) for index, one in enumerate(data))
         end = StreamEnd(len(data) * _SILENCE, Outcome.COMPLETE)
-        seen = replay(Trace(Request(), Response(200, head), chunks, end), via).chunks
+        seen = replay(Trace(Request(), Response(200, head), chunks, end), chain).chunks
         for index in range(1, len(data)):
             before = sum(map(len, data[:index]))
             if sum(chunk.size for chunk in seen if chunk.at < (index + 0.5) * _SILENCE) < before:

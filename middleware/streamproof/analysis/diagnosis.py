@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from dataclasses import replace as dataclass_replace
 
-from ..profiles import Via, resolve
+from ..profiles import Profile, Via, resolve
 from ..sansio.delivery import Burst, compare
 from ..sansio.hop import Chain, Rule
 from ..sansio.http import tokens
@@ -70,7 +70,7 @@ class _Holder:
     byte_seconds: float = 0.0
 
 
-def diagnose(trace: Trace, via: str | Via | None, *, measured: Trace | None = None) -> Diagnosis:
+def diagnose(trace: Trace, via: str | Profile | Via | None, *, measured: Trace | None = None) -> Diagnosis:
     """What the recording ``trace`` of the app looks like at one vantage point.
 
     ``via`` None: at the app itself, or, with ``measured`` (what a reader of the app's server received), at the server.

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..analysis.diagnosis import diagnose
-from ..profiles import Profile
+from ..profiles import Profile, Via, resolve
 from ..sansio.errors import ConfigurationError
 from ..sansio.http import Framing, Headers
 from ..sansio.trace import Chunk, How, Outcome, Request, Response, StreamEnd, Trace
@@ -67,12 +67,13 @@ SAMPLES = (
 )
 
 
-def behaviour(via: str) -> dict[str, str]:
+def behaviour(via: str | Profile | Via) -> dict[str, str]:
     """Per sample, what becomes of it behind ``via``, in a few words. Raises ConfigurationError."""
-    return {sample.name: _words(sample, via) for sample in SAMPLES}
+    chain = resolve(via)
+    return {sample.name: _words(sample, chain) for sample in SAMPLES}
 
 
-def _words(sample: Sample, via: str) -> str:
+def _words(sample: Sample, via: Via) -> str:
     seen = diagnose(sample.trace, via)
     word = seen.verdict.word
     end = seen.delivery.end
@@ -91,7 +92,7 @@ def _words(sample: Sample, via: str) -> str:
 
 def changes(profile: Profile) -> Iterator[tuple[str, list[tuple[str, str, str]]]]:
     """For each option's other values: the option as written, and (sample, before, after) where it changes something."""
-    before = behaviour(profile.name)
+    before = behaviour(profile)
     for option in profile.options.values():
         for value in option.values or _TRIED.get(option.kind, ()):
             if value == option.default:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..analysis.diagnosis import Diagnosis, diagnose
+from ..profiles import Via, resolve
 from ..sansio.errors import NeedsData
 from ..sansio.trace import Trace
 
@@ -54,19 +55,19 @@ class Report:
         sick = any(not item.verdict.healthy for item in self.diagnoses if item.vantage in counted)
         return int(sick or any(note.finding for note in self.notes))
 
-    def add_vias(self, trace: Trace, asked: Sequence[str]) -> None:
+    def add_vias(self, trace: Trace, asked: Sequence[Via]) -> None:
         """Diagnose ``trace`` behind each via that was ``asked`` for, or the usual ones, which don't count.
 
         Raises NeedsData, with what to do, only for a via that was asked for.
         """
-        self.counted = tuple(asked)
-        for via in asked or USUAL_VIAS:
+        self.counted = tuple(via.text for via in asked)
+        for via in asked or map(resolve, USUAL_VIAS):
             try:
                 self.diagnoses.append(diagnose(trace, via))
             except NeedsData as error:
                 if asked:
                     raise
-                self.notes.append(Note(f"{via} is left out: {error}", finding=False))
+                self.notes.append(Note(f"{via.text} is left out: {error}", finding=False))
 
     def to_dict(self) -> dict[str, Any]:
         """The report as data."""

@@ -14,6 +14,7 @@ from . import _files
 from ._arguments import Address, add_limits, add_output, add_request, address, is_url, target_of
 
 if TYPE_CHECKING:
+    from ..profiles import Via
     from ..sansio.trace import Trace
     from ..serving.server import Server
     from ._render import Page
@@ -71,8 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..extras import need
     from ..profiles import resolve
 
-    for via in arguments.via:
-        resolve(via)
+    vias = [resolve(text) for text in arguments.via]
     need("h11", "Reading from a socket")
     page = None
     if not arguments.json:
@@ -80,11 +80,11 @@ def run(arguments: argparse.Namespace) -> int:
 
         page = Page(no_color=arguments.no_color)
     if is_url(arguments.target):
-        return _check_url(arguments, page)
-    return _check_app(arguments, page)
+        return _check_url(arguments, vias, page)
+    return _check_app(arguments, vias, page)
 
 
-def _check_url(arguments: argparse.Namespace, page: Page | None) -> int:
+def _check_url(arguments: argparse.Namespace, vias: list[Via], page: Page | None) -> int:
     from ..analysis.diagnosis import diagnose
     from ..analysis.production import as_produced, judgeable
     from ._explain import notes
@@ -98,12 +98,12 @@ def _check_url(arguments: argparse.Namespace, page: Page | None) -> int:
     production = as_produced(measured)
     if judgeable(measured):
         report.diagnoses.append(replace(diagnose(measured, None), vantage="server"))
-        if report.diagnoses[0].verdict.word != "not a stream" or arguments.via:
-            report.add_vias(production, arguments.via)
+        if report.diagnoses[0].verdict.word != "not a stream" or vias:
+            report.add_vias(production, vias)
     return _tell(arguments, page, report, production, place.url, production.server)
 
 
-def _check_app(arguments: argparse.Namespace, page: Page | None) -> int:
+def _check_app(arguments: argparse.Namespace, vias: list[Via], page: Page | None) -> int:
     from ..analysis.diagnosis import diagnose
     from ..analysis.production import judgeable, on_the_apps_clock, production_of, with_wire_head
     from ..sansio.trace import Outcome
@@ -145,8 +145,8 @@ def _check_app(arguments: argparse.Namespace, page: Page | None) -> int:
             report.diagnoses += [diagnose(production, None), at_server]
         else:
             report.diagnoses.append(replace(diagnose(measured, None), vantage="server"))
-        if report.diagnoses[0].verdict.word != "not a stream" or arguments.via:
-            report.add_vias(production, arguments.via)
+        if report.diagnoses[0].verdict.word != "not a stream" or vias:
+            report.add_vias(production, vias)
     return _tell(arguments, page, report, with_wire_head(app, measured) or measured, place.url, server_name)
 
 

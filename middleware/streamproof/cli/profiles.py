@@ -100,7 +100,7 @@ def _whole(profile: Profile, *, options: bool) -> dict[str, Any]:
     )
     return {
         **_summary(profile),
-        "behaviour": behaviour(profile.name),
+        "behaviour": behaviour(profile),
         **({"changes": changed} if options else {}),
         "asks": profile.asks,
         "options": {
@@ -126,7 +126,7 @@ def _explained(profile: Profile, *, options: bool) -> str:
     parts = [f"{profile.name}: {profile.title}", _wrapped(profile.summary, 2)]
     parts.append(f"  {profile.grade}, {profile.date}; asks the hop before it with HTTP {_asks(profile)}")
     parts += ["", "what it does to usual streams"]
-    parts += [f"  {name:42}{words}" for name, words in behaviour(profile.name).items()]
+    parts += [f"  {name:42}{words}" for name, words in behaviour(profile).items()]
     if options:
         parts += ["", "what each option changes", *_changes(profile)]
     if profile.options:

@@ -40,11 +40,10 @@ def run(arguments: argparse.Namespace) -> int:
     from ..profiles import resolve
     from ._report import Report
 
-    for via in arguments.via:
-        resolve(via)
+    vias = [resolve(text) for text in arguments.via]
     trace = _files.load(arguments.file)
     report = Report([diagnose(trace, None)])
-    report.add_vias(trace, arguments.via)
+    report.add_vias(trace, vias)
     if arguments.json:
         print(json.dumps(report.to_dict(), indent=2))
         return report.status

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from ..profiles import Via
 from ..sansio.machine import Cut, End, Head
 from ..sansio.trace import Outcome, Request
 from . import _loops
@@ -42,7 +43,7 @@ class ASGIExchange:
         request: Request,
         *,
         server: ServerBehavior,
-        via: str | None = None,
+        via: Via | None = None,
         body: RequestBody = b"",
         window: int | None = 0,
         raises: bool = True,

@@ -7,26 +7,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from ..sansio.errors import ConfigurationError
 
-via: str | None = None
+if TYPE_CHECKING:
+    from ..profiles import Profile, Via
+
+via: Via | None = None
 """The hops of now: of the test that runs, or of the whole run."""
 
-of_run: str | None = None
+of_run: Via | None = None
 """The hops of the whole run, which those who outlive a test get."""
 
 alternating = False
 """Do the hops change from test to test?"""
 
 
-def hops(own: str | None) -> str | None:
+def hops(own: str | Profile | Via | None) -> Via | None:
     """The hops of a client that names ``own`` or none.
 
-    Raises ConfigurationError for a client that is made outside of a test while the hops change from test to test.
+    Raises ConfigurationError for hops that cannot be used, and for a client that is made outside of a test while the
+    hops change from test to test.
     """
-    if own or via or not alternating:
-        return own or via
+    if own:
+        from ..profiles import resolve
+
+        return resolve(own)
+    if via is not None or not alternating:
+        return via
     raise ConfigurationError(
         "This client outlives its test, and --streamproof-via was given several times, once for each run of a test. "
         "Expected clients that a test or its own fixtures make, or one --streamproof-via a run. Is it made in a module "

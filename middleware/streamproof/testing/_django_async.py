@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from contextlib import aclosing, suppress
 from typing import Any
 
+from ..profiles import Via
 from ..sansio.trace import Request
 from ._asgi import ASGIExchange
 from ._responses import put_head
@@ -27,7 +28,7 @@ TURNS = 10
 
 
 def streaming_handler(
-    inner: Callable[[Any], Awaitable[Any]], server: ServerBehavior, via: str | None
+    inner: Callable[[Any], Awaitable[Any]], server: ServerBehavior, via: Via | None
 ) -> Callable[[Any], Awaitable[Any]]:
     """``inner``, an ``AsyncClientHandler``, whose responses stream chunk by chunk through ``via``."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from ..profiles import Via, app_server, resolve
+from ..profiles import Via, app_server
 from ..sansio.hop import Chain
 from ..sansio.http import Headers, has_body
 from ..sansio.machine import Cut, Data, End, Event, Head
@@ -26,9 +26,9 @@ Arrival = Head | bytes | End | Cut
 class Line:
     """One response on its way. ``started`` is the clock's reading when the request left, seconds."""
 
-    def __init__(self, request: Request, server: ServerBehavior, via: str | Via | None, started: float) -> None:
+    def __init__(self, request: Request, server: ServerBehavior, via: Via | None, started: float) -> None:
         self.server, self.started, self.request = server, started, request
-        self.chain: Chain | None = None if via is None else resolve(via).start(request, started)
+        self.chain: Chain | None = None if via is None else via.start(request, started)
         self.event_log = EventLog()
         self.arrived: deque[Arrival] = deque()
         self.ended = False
@@ -170,7 +170,7 @@ class Line:
             made = self._recorder.ended(outcome, now, reason=reason)
             end = self._got_end or StreamEnd(made.end.at, outcome, None, None, reason)
             got = Trace(self.request, self._got_head, tuple(self._got), end, self.server.server)
-            text = self._via.text if isinstance(self._via, Via) else self._via
+            text = None if self._via is None else self._via.text
             self._trace = recorded.RecordedTrace.of(made, delivery=got, via=text)
             recorded.publish(self._trace)
         return self._trace

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from ..profiles import Via
 from ..sansio.machine import Cut, End, Head
 from ..sansio.trace import Outcome, Request
 from . import clocks
@@ -35,7 +36,7 @@ class WSGIExchange:
         request: Request,
         *,
         server: ServerBehavior,
-        via: str | None = None,
+        via: Via | None = None,
         body: bytes | Iterable[bytes] = b"",
         environ: dict[str, Any] | None = None,
         raises: bool = True,

@@ -19,30 +19,31 @@ from .recorded import RecordedTrace, trace_of
 from .server_behavior import ServerBehavior, behavior_of
 
 if TYPE_CHECKING:
+    from ..profiles import Profile, Via
     from .transports import Transport
 
 C = TypeVar("C")
 
 
-def streaming(client: C, *, server: str | ServerBehavior | None = None, via: str | None = None) -> C:
+def streaming(client: C, *, server: str | ServerBehavior | None = None, via: str | Profile | Via | None = None) -> C:
     """``client``, changed so that its responses stream chunk by chunk, are recorded, and pass through ``via``.
 
     Takes an instance of ``werkzeug.test.Client`` (Flask's too), ``django.test.Client``, ``django.test.AsyncClient`` or
     ``starlette.testclient.TestClient`` (FastAPI's too). Raises TypeError for anything else.
     """
-    via = _defaults.hops(via)
+    chain = _defaults.hops(via)
     names = {f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in type(client).__mro__}
     if "werkzeug.Client" in names:
-        return cast(C, _werkzeug(client, server, via))
+        return cast(C, _werkzeug(client, server, chain))
     if "django.Client" in names:
-        return cast(C, _django(client, server, via))
+        return cast(C, _django(client, server, chain))
     if "django.AsyncClient" in names:
         from ._django_async import streaming_handler
 
-        client.handler = streaming_handler(_plain(client, client.handler), behavior_of(server, "asgi"), via)  # type: ignore[attr-defined]
+        client.handler = streaming_handler(_plain(client, client.handler), behavior_of(server, "asgi"), chain)  # type: ignore[attr-defined]
         return client
     if "starlette.TestClient" in names:
-        return cast(C, _starlette(client, server, via))
+        return cast(C, _starlette(client, server, chain))
     raise TypeError(
         f"{client!r} is no client that is known. Expected werkzeug's, Flask's, Django's, Starlette's or FastAPI's test "
         "client. For httpx, is client(app) or async_client(app) what is wanted?"
@@ -75,7 +76,7 @@ class Body:
         self.streamproof.close()
 
 
-def _werkzeug(client: Any, server: str | ServerBehavior | None, via: str | None) -> Any:
+def _werkzeug(client: Any, server: str | ServerBehavior | None, via: Via | None) -> Any:
     carry, ways = _plain(client, client.run_wsgi_app), behavior_of(server, "wsgi")
     last: list[WSGIExchange] = []
 
@@ -135,7 +136,7 @@ class _DjangoBody:
             self._close()
 
 
-def _django(client: Any, server: str | ServerBehavior | None, via: str | None) -> Any:
+def _django(client: Any, server: str | ServerBehavior | None, via: Via | None) -> Any:
     inner, ways = _plain(client, client.handler), behavior_of(server, "wsgi")
 
     def handler(environ: dict[str, Any]) -> Any:
@@ -183,7 +184,7 @@ class _StarletteTransport:
         self.theirs.close()
 
 
-def _starlette(client: Any, server: str | ServerBehavior | None, via: str | None) -> Any:
+def _starlette(client: Any, server: str | ServerBehavior | None, via: Via | None) -> Any:
     from .transports import Transport
 
     theirs = client._transport

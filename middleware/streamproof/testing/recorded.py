@@ -9,10 +9,13 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from ..sansio.findings import Budget, Finding, examine
 from ..sansio.trace import Trace
+
+if TYPE_CHECKING:
+    from ..profiles import Profile, Via
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ class RecordedTrace(Trace):
         ]
         return Within(tuple(item for item in found if item.code.startswith("SP1")))
 
-    def assert_survives(self, *vias: str) -> None:
+    def assert_survives(self, *vias: str | Profile | Via) -> None:
         """Raise AssertionError, with timeline, rule and cure, when the stream dies behind one of ``vias``.
 
         The recording is replayed: the app does not run again. Raises ConfigurationError for a via that is none.

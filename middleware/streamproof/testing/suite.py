@@ -13,24 +13,30 @@ from contextlib import ExitStack, contextmanager
 from functools import wraps
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import _defaults
 
+if TYPE_CHECKING:
+    from ..profiles import Profile, Via
+
 
 @contextmanager
-def behind(via: str, *, loaded_only: bool = False, whole_run: bool = False) -> Iterator[None]:
+def behind(via: str | Profile | Via, *, loaded_only: bool = False, whole_run: bool = False) -> Iterator[None]:
     """Let every client that is made in the block reach its app through ``via``, in the place of hops set outside of it.
 
     ``loaded_only`` leaves libraries alone that nobody has imported yet, instead of importing them. ``whole_run`` makes
     them the hops of those clients, too, that outlive a test.
     """
+    from ..profiles import resolve
+
+    chain = resolve(via)
     with _patched(loaded_only), ExitStack() as undo:
         undo.callback(setattr, _defaults, "via", _defaults.via)
-        _defaults.via = via
+        _defaults.via = chain
         if whole_run:
             undo.callback(setattr, _defaults, "of_run", _defaults.of_run)
-            _defaults.of_run = via
+            _defaults.of_run = chain
         yield
 
 
@@ -54,28 +60,28 @@ def _patched(loaded_only: bool) -> Iterator[None]:
         yield
 
 
-def _hop(app: Any, via: str) -> Any:
+def _hop(app: Any, via: Via) -> Any:
     from ..wrapping import wrap
 
     return wrap(app, via=via)
 
 
-def _on_app(client: Any, via: str) -> None:
+def _on_app(client: Any, via: Via) -> None:
     client.app = _hop(client.app, via)
 
 
-def _on_transport(client: Any, via: str) -> None:
+def _on_transport(client: Any, via: Via) -> None:
     client.streamproof_plain = client._transport.app
     client._transport.app = _hop(client._transport.app, via)
 
 
-def _on_client(client: Any, via: str) -> None:
+def _on_client(client: Any, via: Via) -> None:
     from .clients import streaming
 
     streaming(client, via=via)
 
 
-_PLACES: tuple[tuple[str, str, Callable[[Any, str], None]], ...] = (
+_PLACES: tuple[tuple[str, str, Callable[[Any, Via], None]], ...] = (
     ("httpx", "ASGITransport", _on_app),
     ("httpx", "WSGITransport", _on_app),
     ("httpx2", "ASGITransport", _on_app),
@@ -94,7 +100,7 @@ def _imported(module: str) -> Any:
         return None
 
 
-def _after_init(kind: Any, then: Callable[[Any, str], None], undo: ExitStack) -> None:
+def _after_init(kind: Any, then: Callable[[Any, Via], None], undo: ExitStack) -> None:
     if kind is None or hasattr(kind.__init__, "streamproof"):  # a block inside another changes the hops alone
         return
     inner = kind.__init__

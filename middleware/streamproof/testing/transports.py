@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     import httpx
     import httpx2
 
+    from ..profiles import Profile, Via
+
     class _Carrier(httpx.BaseTransport, httpx.AsyncBaseTransport, httpx2.BaseTransport, httpx2.AsyncBaseTransport):  # type: ignore[misc]
         """What both libraries' clients take, for type checkers; at run time neither looks."""
 
@@ -65,7 +67,7 @@ class Transport(_Carrier):
         app: Any,
         *,
         server: str | ServerBehavior | None = None,
-        via: str | None = None,
+        via: str | Profile | Via | None = None,
         window: int | Literal["server"] | None = 0,
         raise_app_exceptions: bool = True,
         lifespan: bool = True,
@@ -77,7 +79,7 @@ class Transport(_Carrier):
         self.kind = kind_of(app)
         self.app = single_callable(app)
         self.server = behavior_of(server, self.kind)
-        self.via = via = _defaults.hops(via)
+        self.via = _defaults.hops(via)
         self._window = self.server.window if window == "server" else window
         self._raises, self._wants_lifespan = raise_app_exceptions, lifespan
         self._client, self._root_path = client, root_path
@@ -85,13 +87,9 @@ class Transport(_Carrier):
         self._lifespan: Lifespan | None = None
         self._own: OwnLoop | None = None
         self._open: list[ASGIExchange] = []
-        if via is not None:
-            from ..profiles import resolve
-
-            resolve(via)
 
     def __repr__(self) -> str:
-        return f"<Transport to {self.app!r} like {self.server.name}{f' via {self.via}' if self.via else ''}>"
+        return f"<Transport to {self.app!r} like {self.server.name}{f' via {self.via.text}' if self.via else ''}>"
 
     # Sync
 
