@@ -7,12 +7,17 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import is_dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import streamproof
+from streamproof.profiles import catalogue
+from streamproof.profiles.servers import servers
+from streamproof.sansio.stages import STAGES
 
 ROOT = Path(streamproof.__file__).parent
 FILES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
@@ -126,6 +131,59 @@ def test_imports_run_downward(path: Path) -> None:
             assert level(imported) <= level(path), f"{path} imports {name}, which stands further up"
             apart = {path.parts[0], imported.parts[0]} == {"exporters", "profiles"}
             assert not apart, f"{path} imports {name}: exporters know no profiles"
+
+
+OUTSIDE_OF_STAGES = [path for path in FILES if path.parts[:2] != ("sansio", "stages")]
+
+
+@pytest.mark.parametrize("path", OUTSIDE_OF_STAGES, ids=str)
+def test_no_file_outside_of_the_stages_names_one(path: Path) -> None:
+    """The registry is all that may be imported; what a stage does is an attribute of its settings."""
+    for name in imports(path):
+        assert not name.startswith("streamproof.sansio.stages."), f"{path} imports {name}"
+    for node in ast.walk(ast.parse((ROOT / path).read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").endswith("sansio.stages"):
+            assert [alias.name for alias in node.names] == ["STAGES"], f"{path} imports a stage"
+        if isinstance(node, ast.Compare | ast.Subscript):
+            for part in ast.walk(node):
+                if isinstance(part, ast.Constant):
+                    assert part.value not in STAGES.keys() - WORDS_OF_HTTP, f"{path} compares with {part.value!r}"
+
+
+#: Names of stages that are also words for something else: fields of a message, the option of a policy.
+WORDS_OF_HTTP = {"headers", "compress"}
+
+
+@pytest.mark.parametrize("path", SANSIO, ids=str)
+def test_sansio_opens_and_prints_nothing(path: Path) -> None:
+    for node in ast.walk(ast.parse((ROOT / path).read_text("utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            assert node.func.id not in ("open", "print", "input", "__import__"), f"{path} calls {node.func.id}()"
+
+
+@pytest.mark.parametrize("path", SANSIO, ids=str)
+def test_sansio_names_no_product_outside_of_docstrings_and_comments(path: Path) -> None:
+    """A comment may name a source; code that knows a product has a fact in the wrong place."""
+    products = set(catalogue()) | set(servers())
+    tree = ast.parse((ROOT / path).read_text("utf-8"))
+    texts = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        words: Any = ""
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in texts:
+            words = node.value
+        elif isinstance(node, ast.Name | ast.FunctionDef | ast.ClassDef | ast.arg):
+            words = getattr(node, "id", None) or getattr(node, "name", None) or getattr(node, "arg", "")
+        found = products & set(re.findall(r"[a-z0-9]+(?:-[a-z0-9]+)*", words.lower().replace("_", " ")))
+        assert not found - {"passthrough"}, f"{path} names {found}"
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_the_settings_of_a_stage_are_frozen_and_start_a_machine(name: str) -> None:
+    settings = STAGES[name]
+    assert is_dataclass(settings)
+    assert settings.__dataclass_params__.frozen
+    assert settings.__module__.rpartition(".")[2] == name
+    assert callable(settings.start)
 
 
 def test_no_imports_form_a_circle() -> None:

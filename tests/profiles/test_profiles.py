@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from streamproof import Trace, replay
 from streamproof.profiles import Profile, catalogue, resolve
-from streamproof.profiles.catalogue import GRADES, read_profile
+from streamproof.profiles._rules import rules
 from streamproof.profiles.options import Option
+from streamproof.profiles.profile import GRADES, read_profile
 from streamproof.sansio.errors import ConfigurationError
 from streamproof.sansio.machine import Data, Head, framed
 from streamproof.sansio.stages import STAGES
@@ -288,8 +289,8 @@ def test_a_small_profile_reads() -> None:
         ),
         (
             small('[[stages]]\nuse = "head_hold"\nsize = 4\n' + FACT),
-            "small.toml cannot be read: stage 'head_hold' has no setting 'size', only . "
-            "Expected the members that docs/profiles.md lists. Is a name mistyped?",
+            "small.toml, stage 1 (head_hold): 'size' is not a setting of this stage. There are none. "
+            "Is the name mistyped?",
         ),
         (
             small('[[stages]]\nlike = "that"\n' + FACT),
@@ -306,6 +307,148 @@ def test_a_broken_profile_names_the_fault(text: str, message: str) -> None:
     with pytest.raises(ConfigurationError) as raised:
         read_profile(text, "small.toml")
     assert str(raised.value) == message
+
+
+OPTION = """
+[options.hold]
+values = ["on", "off"]
+default = "on"
+
+[options.read_timeout]
+kind = "time"
+default = "30s"
+
+[figures.block]
+value = 4096
+"""
+CONDITIONS = (
+    "request.version, request.method, request.header.NAME, response.status, response.framing, response.type, "
+    "response.header.NAME"
+)
+NAMED = "hold, read_timeout, block"
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (
+            '[[stages]]\nuse = "head_hold"\nwhen = { "response.typ" = "text/*" }\n',
+            "stage 1 (head_hold): when: 'response.typ' is not a condition. "
+            f"Expected one of {CONDITIONS}. Did you mean 'response.type'?",
+        ),
+        (
+            '[[stages]]\nuse = "abort"\n[[stages]]\nuse = "head_hold"\nunless = { "reponse.header.x-y" = "no" }\n',
+            "stage 2 (head_hold): unless: 'reponse.header.x-y' is not a condition. "
+            f"Expected one of {CONDITIONS}. Did you mean 'response.header.NAME'?",
+        ),
+        (
+            '[[stages]]\nuse = "head_hold"\nif = { hold = "off" }\nwhen = { "request.header." = "x" }\n',
+            "stage 1 (head_hold): when: 'request.header.' is not a condition. "
+            f"Expected one of {CONDITIONS}. Did you mean 'request.header.NAME'?",
+        ),
+        (
+            '[[stages]]\nuse = "head_hold"\nif = { hodl = "on" }\n',
+            "stage 1 (head_hold): if: 'hodl' is not an option of this profile. "
+            f"Expected one of {NAMED}. Did you mean 'hold'?",
+        ),
+        (
+            '[[stages]]\nuse = "head_hlod"\n',
+            f"stage 1 (head_hlod): 'head_hlod' is not a stage. Expected one of {', '.join(STAGES)}. "
+            "Did you mean 'head_hold'?",
+        ),
+        (
+            '[[stages]]\nuse = "limits"\nidle = "{read_timeut}"\n',
+            "stage 1 (limits): idle: 'read_timeut' is not an option or a figure of this profile. "
+            f"Expected one of {NAMED}. Did you mean 'read_timeout'?",
+        ),
+        (
+            '[[stages]]\nuse = "limits"\nif = { hold = "off" }\nwhy = "after {timeout} s"\n',
+            "stage 1 (limits): why: 'timeout' is not an option or a figure of this profile. "
+            f"Expected one of {NAMED}. Did you mean 'read_timeout'?",
+        ),
+        (
+            '[[pages]]\nstatus = 502\nsize = 1\nheaders = [["Server", "small/{version}"]]\n',
+            "page 1: headers: 'version' is not an option or a figure of this profile. "
+            f"Expected one of {NAMED}. Is the name mistyped?",
+        ),
+        (
+            '[gets_head]\nhodl = "on"\n',
+            "gets_head: 'hodl' is not an option of this profile. Expected one of hold, read_timeout. "
+            "Did you mean 'hold'?",
+        ),
+        (
+            '[figures.other]\nvalue = 1\nwhen = [{ if = { hodl = "on" }, value = 2 }]\n',
+            "figures.other.when: 'hodl' is not an option of this profile. Expected one of hold, read_timeout. "
+            "Did you mean 'hold'?",
+        ),
+        (
+            '[options.late]\nkind = "int"\ndefault = 1\ndefaults_when = [{ if = { hodl = "on" }, default = 2 }]\n',
+            "options.late.defaults_when: 'hodl' is not an option of this profile. "
+            "Expected one of hold, read_timeout, late. Did you mean 'hold'?",
+        ),
+    ],
+)
+def test_a_mistyped_name_is_found_when_the_profile_is_read(body: str, message: str) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        read_profile(small(OPTION + body + FACT), "small.toml")
+    assert str(raised.value) == f"small.toml, {message}"
+
+
+@pytest.mark.parametrize("member", ['asks = "{hodl}"', 'adds_request = [["Via", "{hodl}"]]'])
+def test_a_mistyped_placeholder_outside_of_a_stage_is_found_too(member: str) -> None:
+    place = member.partition(" ")[0]
+    with pytest.raises(ConfigurationError) as raised:
+        read_profile(small(f"{member}\n{OPTION}{FACT}"), "small.toml")
+    assert str(raised.value) == (
+        f"small.toml, {place}: 'hodl' is not an option or a figure of this profile. "
+        "Expected one of hold, read_timeout. Did you mean 'hold'?"
+    )
+
+
+def test_a_header_name_in_a_condition_is_read_in_any_case() -> None:
+    stage = '[[stages]]\nuse = "head_hold"\nwhen = { "response.header.X-Hold" = "Yes" }\n'
+    (rule,) = read_profile(small(stage + FACT), "small.toml").plan().rules
+    assert rule.applies(Request(), Head(200, (("X-Hold", "yes"),), "chunked", 0))
+
+
+def test_braces_in_the_value_of_an_option_stay() -> None:
+    text = '[options.word]\nkind = "text"\ndefault = "x"\n[[stages]]\nuse = "head_hold"\nwhy = "says {word}"\n'
+    (rule,) = read_profile(small(text + FACT), "small.toml").plan({"word": "{word}"}).rules
+    assert rule.why == "says {word}"
+
+
+# --- cures
+
+
+def cures() -> Iterator[tuple[str, Mapping[str, Any], list[str]]]:
+    """Profile, stage entry and header field."""
+    for name in NAMES:
+        for entry in catalogue()[name].stages:
+            for field in entry.get("cures", ()):
+                yield name, entry, field
+
+
+def test_a_rule_that_a_header_frees_names_it() -> None:
+    """A profile that obeys one of these fields and leaves it out of ``cures`` would never be offered the cure."""
+    for name in NAMES:
+        for entry in catalogue()[name].stages:
+            found = entry.get("cures", [])
+            if entry.get("unless", {}).get("response.header.x-accel-buffering") == "no":
+                assert ["X-Accel-Buffering", "no"] in found, (name, entry)
+            if entry.get("no_transform"):
+                assert ["Cache-Control", "no-transform"] in found, (name, entry)
+
+
+@pytest.mark.parametrize(("name", "entry", "field"), list(cures()))
+def test_a_header_that_frees_a_rule_keeps_it_from_acting(name: str, entry: Mapping[str, Any], field: list[str]) -> None:
+    profile = catalogue()[name]
+    request = Request(headers=(("Accept-Encoding", "gzip"),))
+    head = Head(200, (("Content-Type", "text/html"), (field[0], field[1])), "chunked", 100)
+    values = {**profile.settle({}), **{key: variants[-1][1] for key, variants in profile.stats.items()}}
+    (rule,) = rules([entry], values, name, (), every=True)
+    assert (field[0], field[1]) in rule.cures
+    stage = rule.settings.start(request, 0.0)
+    assert not rule.applies(request, head) or list(stage.receive(head, 0.0)) == [head]
 
 
 def test_a_file_that_is_not_toml_says_so() -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from streamproof.sansio.http import LAST_CHUNK_SIZE, Framing, Headers
 from streamproof.sansio.machine import Cut, Data, End, Event, Events, Head, Stage, StageSettings, framed
+from streamproof.sansio.page import Page
 from streamproof.sansio.stages import STAGES
 from streamproof.sansio.stages.abort import Abort
 from streamproof.sansio.stages.blocks import Blocks
@@ -28,7 +29,6 @@ from streamproof.sansio.stages.hold_back import HoldBack
 from streamproof.sansio.stages.inflate import Inflate
 from streamproof.sansio.stages.limits import Limits
 from streamproof.sansio.stages.nagle import Nagle
-from streamproof.sansio.stages.page import Page
 from streamproof.sansio.stages.reads import Reads
 from streamproof.sansio.stages.reframe import Reframe
 from streamproof.sansio.stages.size_limit import SizeLimit

@@ -13,7 +13,6 @@ from ..sansio.delivery import Burst, compare
 from ..sansio.hop import Chain, Rule
 from ..sansio.http import tokens
 from ..sansio.machine import Stage
-from ..sansio.stages.limits import Limits
 from ..sansio.trace import Trace
 from ..sansio.verdict import Verdict, judge_delivery, judge_production
 from .replay import replay
@@ -103,7 +102,7 @@ def _cause(chain: Via, delivery: Trace, trace: Trace, holders: _Holders) -> tupl
     if delivery.outcome == "cut" or answered:
         for plan in chain.plans:
             for rule in plan.rules:
-                if isinstance(rule.settings, Limits) and rule.why and delivery.end.by in (None, rule.settings.name):
+                if rule.cuts and rule.why and delivery.end.by in (None, getattr(rule.settings, "name", None)):
                     return _named(chain, plan.name, rule.why), rule.fix or None
     if (worst := holders.worst()) is None:
         return None, None
@@ -111,16 +110,12 @@ def _cause(chain: Via, delivery: Trace, trace: Trace, holders: _Holders) -> tupl
     return _named(chain, name, rule.why), rule.fix or None
 
 
-#: Fields that an app can send and that some hop is known to obey, the cheapest first.
-_CURES = (("X-Accel-Buffering", "no"), ("Cache-Control", "no-transform"))
-
-
 def _proven(chain: Via, trace: Trace) -> str | None:
-    """A header that makes this very recording stream through the chain, tried out by replaying it."""
+    """Of the header fields that free a rule of the chain, the first with which a replay of the recording streams."""
     response = trace.response
     if response is None:
         return None
-    for name, value in _CURES:
+    for name, value in dict.fromkeys(cure for plan in chain.plans for rule in plan.rules for cure in rule.cures):
         if value in tokens(response.headers, name.lower()):
             continue
         cured = dataclass_replace(response, headers=(*response.headers, (name, value)))

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ..profiles import Option, Profile
 
 WIDTH = 80
+_WORDS = ("use", "why", "fix", "cures")  # members of a stage that are not settings
 EPILOG = """\
 grades, the weakest last: measured (seen on the real thing), source (read in its code), documented (its vendor says
 so), reported (its users say so)
@@ -166,9 +167,10 @@ def _option(option: Option) -> str:
 
 
 def _stage(stage: Any) -> str:
-    settings = ", ".join(f"{key}={_shown(value)}" for key, value in stage.items() if key not in ("use", "why", "fix"))
+    settings = ", ".join(f"{key}={_shown(value)}" for key, value in stage.items() if key not in _WORDS)
     lines = [_wrapped(f"{stage['use']}: {settings}" if settings else stage["use"], 2)]
     lines += [_wrapped(f"{key}: {stage[key]}", 6) for key in ("why", "fix") if key in stage]
+    lines += [_wrapped(f"cure: {name}: {value}", 6) for name, value in stage.get("cures", ())]
     return "\n".join(lines)
 
 

@@ -1,21 +1,29 @@
-"""From a profile's stage entries and its settled values to the rules of a hop.
+"""From the stage entries of a profile and the values of its options to the rules of a hop.
 
-Knows the members of a stage entry: ``use`` and its settings, ``if`` on options, ``when`` and ``unless`` on request and
-response, ``why`` and ``fix``, ``id`` and ``like`` (an entry that repeats another one's members and changes some).
+Reads the members of a stage entry: ``use`` and its settings, ``if`` on options, ``when`` and ``unless`` on request and
+response, ``why``, ``fix`` and ``cures``, ``id`` and ``like`` (repeat that entry, with the changes given here).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from ..sansio.hop import Rule
+from ..sansio.hop import CONDITIONS, Rule, is_condition
+from ..sansio.http import Headers
+from ..sansio.page import Page
 from ..sansio.stages import STAGES
-from ..sansio.stages.page import Page
+from ..suggestion import nearest
 from .options import Value, matches
 
-_WORDS = frozenset(("use", "if", "when", "unless", "why", "fix", "id"))
+_WORDS = frozenset(("use", "if", "when", "unless", "why", "fix", "cures", "id"))
+_PLACEHOLDER = re.compile(r"\{([^{}\s]*)\}")
+
+
+class ProfileFault(ValueError):
+    """A fault in a profile; the text names the place in the file."""
 
 
 def inherited(entries: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
@@ -44,58 +52,95 @@ def rules(
     every: bool = False,
 ) -> Iterator[Rule]:
     """The rules whose ``if`` the values meet (``every``: all). Raises KeyError, TypeError or ValueError on a fault."""
-    answers = tuple(Page(page["status"], page["size"], _frozen(fill(page["headers"], values))) for page in pages)
-    for entry in entries:
-        if matches(entry.get("if", {}), values) or every:
-            yield _rule(entry, values, profile, answers)
+    answers = tuple(_page(number, page, values) for number, page in enumerate(pages, 1))
+    for number, entry in enumerate(entries, 1):
+        place = f"stage {number} ({entry['use']})"
+        wanted = entry.get("if", {})
+        check_options(f"{place}: if", wanted, values)
+        if matches(wanted, values) or every:
+            yield _rule(place, entry, values, profile, answers)
 
 
-def _rule(entry: Mapping[str, Any], values: Mapping[str, Value], profile: str, pages: tuple[Page, ...]) -> Rule:
+def _page(number: int, page: Mapping[str, Any], values: Mapping[str, Value]) -> Page:
+    return Page(page["status"], page["size"], _fields(f"page {number}: headers", page["headers"], values))
+
+
+def _fields(place: str, pairs: Any, values: Mapping[str, Value]) -> Headers:
+    return tuple((name, str(fill(text, values, place))) for name, text in pairs)
+
+
+def _rule(
+    place: str, entry: Mapping[str, Any], values: Mapping[str, Value], profile: str, pages: tuple[Page, ...]
+) -> Rule:
     use = entry["use"]
     if use not in STAGES:
-        raise ValueError(f"stage {use!r} is not one of {', '.join(STAGES)}")
+        raise unknown(place, "a stage", use, STAGES)
     kind: Any = STAGES[use]
     known = {item.name: item.type for item in fields(kind)}
-    given = {key: _frozen(fill(value, values)) for key, value in entry.items() if key not in _WORDS}
+    given = {key: _frozen(fill(value, values, f"{place}: {key}")) for key, value in entry.items() if key not in _WORDS}
     for key, value in given.items():
         if known.get(key) == "bool" and value in ("on", "off"):  # as many products write it
             given[key] = value == "on"
-    if unknown := sorted(given.keys() - known.keys()):
-        raise ValueError(f"stage {use!r} has no setting {unknown[0]!r}, only {', '.join(sorted(known))}")
+    for key in sorted(given.keys() - known.keys()):
+        raise unknown(place, "a setting of this stage", key, known)
     if "name" in known:
         given.setdefault("name", profile)
     if "pages" in known:
         given.setdefault("pages", pages)
     return Rule(
         kind(**given),
-        _patterns(entry.get("when", {})),
-        _patterns(entry.get("unless", {})),
-        str(fill(entry.get("why", ""), values)),
-        str(fill(entry.get("fix", ""), values)),
+        _conditions(f"{place}: when", entry.get("when", {})),
+        _conditions(f"{place}: unless", entry.get("unless", {})),
+        str(fill(entry.get("why", ""), values, f"{place}: why")),
+        str(fill(entry.get("fix", ""), values, f"{place}: fix")),
+        _fields(f"{place}: cures", entry.get("cures", ()), values),
     )
 
 
-def _patterns(condition: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+def _conditions(place: str, condition: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    for key in condition:
+        if not is_condition(key.lower()):
+            raise unknown(place, "a condition", key, CONDITIONS)
     return {
-        key: tuple(str(one).lower() for one in (value if isinstance(value, list) else [value]))
+        key.lower(): tuple(str(one).lower() for one in (value if isinstance(value, list) else [value]))
         for key, value in condition.items()
     }
 
 
-def fill(value: Any, values: Mapping[str, Value]) -> Any:
-    """``{option}`` alone becomes the option's value, inside a text its words."""
+def check_options(place: str, condition: Mapping[str, Any], options: Iterable[str]) -> None:
+    """Raise ProfileFault if ``condition`` names an option that is not one of ``options``."""
+    for name in condition:
+        if name not in options:
+            raise unknown(place, "an option of this profile", name, options)
+
+
+def fill(value: Any, values: Mapping[str, Value], place: str) -> Any:
+    """``{option}`` alone becomes the option's value, inside a text its words. Raises ProfileFault, naming ``place``."""
     if isinstance(value, list):
         flat: list[Any] = []
-        for item in (fill(item, values) for item in value):
+        for item in (fill(item, values, place) for item in value):
             flat.extend(item) if isinstance(item, tuple) else flat.append(item)
         return flat
     if not isinstance(value, str) or "{" not in value:
         return value
-    if value.startswith("{") and value.endswith("}") and value[1:-1] in values:
-        return values[value[1:-1]]
-    for name, option in values.items():
-        value = value.replace("{" + name + "}", words(option))
-    return value
+
+    def option(found: re.Match[str]) -> Value:
+        if found[1] not in values:
+            raise unknown(place, "an option or a figure of this profile", found[1], values)
+        return values[found[1]]
+
+    if whole := _PLACEHOLDER.fullmatch(value):
+        return option(whole)
+    return _PLACEHOLDER.sub(lambda found: words(option(found)), value)
+
+
+def unknown(place: str, what: str, name: str, valid: Iterable[str]) -> ProfileFault:
+    """The fault of a ``name`` that is not one of ``valid``, with the nearest of them as a question."""
+    known = list(valid)
+    expected = f"Expected one of {', '.join(known)}." if known else "There are none."
+    guess = nearest(name, known)
+    question = guess if guess.startswith("Did you mean") else "Is the name mistyped?"
+    return ProfileFault(f"{place}: {name!r} is not {what}. {expected} {question}")
 
 
 def words(value: Value) -> str:

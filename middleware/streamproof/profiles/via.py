@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from ..sansio.errors import ConfigurationError
 from ..sansio.hop import Chain, HopPlan
 from ..sansio.trace import Request
-from .catalogue import Profile, catalogue
+from .catalogue import catalogue, find
+from .profile import Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def _parts(via: str) -> list[str]:
     parts: list[str] = []
     for part in via.split("+"):
         word = re.split("[ =,]", parts[-1])[-1] if parts else ""
-        if "/" in word and part.strip().partition(":")[0] not in catalogue():
+        if "/" in word and find(part.strip().partition(":")[0]) is None:
             parts[-1] += "+" + part
         else:
             parts.append(part)
@@ -63,8 +64,9 @@ def _parts(via: str) -> list[str]:
 
 def _hop(text: str, via: str) -> tuple[Profile, HopPlan]:
     name, colon, options = text.partition(":")
-    profiles = catalogue()
-    if name not in profiles:
+    profile = find(name)
+    if profile is None:
+        profiles = catalogue()
         near = difflib.get_close_matches(name, profiles, 1)
         guess = f"Was {near[0]!r} meant?" if near else "Is the name mistyped?"
         raise ConfigurationError(
@@ -83,5 +85,4 @@ def _hop(text: str, via: str) -> tuple[Profile, HopPlan]:
                 f"{key.strip()!r} stands twice in via {via!r}. Expected each option once. Was a second hop (+) meant?"
             )
         given[key.strip()] = value.strip()
-    profile = profiles[name]
     return profile, profile.plan(given)

@@ -1,10 +1,9 @@
-"""Decides. The pure part of streamproof: what a stream did, what a hop does to it, what that means.
+"""Decide what a stream did, what a hop does to it, and what that means. No clock, thread, socket, log or randomness.
 
-Rules of this folder, held by ``tests/test_house.py``:
+``tests/test_house.py`` holds the rules of this folder:
 
-1. No clock: time is an argument (``now``, seconds, monotonic), the next deadline an attribute.
-2. No thread, socket, file, log or randomness.
-3. No import from outside this folder but the standard library's pure parts.
-4. No server, framework or product by name: those are facts, and facts are data in ``profiles/``.
-5. Settings are frozen data with ``start()``; a machine is the state of one response.
+1. It imports only itself and pure parts of the standard library. So time is an argument, and nothing waits.
+2. It opens and prints nothing.
+3. No code in it names a server or a product. Those are facts, and facts are data in ``profiles/``.
+4. The settings of a stage are a frozen dataclass with ``start()``. No file outside of ``stages/`` names a stage.
 """

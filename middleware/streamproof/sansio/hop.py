@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Literal
 
-from .http import header, media_type
+from .http import Headers, header, media_type
 from .machine import Cut, Event, Events, Head, Row, Stage, StageSettings
 from .trace import Request
 
@@ -26,6 +26,8 @@ class Rule:
     ``when`` maps ``request.version``, ``request.method``, ``request.header.NAME``, ``response.status``,
     ``response.framing``, ``response.type`` or ``response.header.NAME`` to the values (globs, lower case) of which one
     must match; ``unless`` to those of which none may. ``why`` names the rule in a verdict, ``fix`` the cheapest cure.
+    ``cures`` are header fields; the rule holds nothing if the app sends one of them. Raises ValueError for a key of
+    ``when`` or ``unless`` that is not one of these.
     """
 
     settings: StageSettings
@@ -33,12 +35,52 @@ class Rule:
     unless: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     why: str = ""
     fix: str = ""
+    cures: Headers = ()
+
+    def __post_init__(self) -> None:
+        for key in (*self.when, *self.unless):
+            if not is_condition(key):
+                raise ValueError(f"{key!r} is not a condition. Expected one of {', '.join(CONDITIONS)}.")
+
+    @property
+    def timed(self) -> bool:
+        """Does the stage ever set a deadline?"""
+        return getattr(self.settings, "timed", False)
+
+    @property
+    def cuts(self) -> bool:
+        """Does the stage end a response that its upstream did not end?"""
+        return getattr(self.settings, "cuts", False)
+
+    @property
+    def tls(self) -> bool:
+        """Does the stage write TLS records, so that the reader must speak TLS?"""
+        return getattr(self.settings, "tls", False)
 
     def applies(self, request: Request, head: Head) -> bool:
         """Does this stage apply to this response?"""
         return all(_matches(key, values, request, head) for key, values in self.when.items()) and not any(
             _matches(key, values, request, head) for key, values in self.unless.items()
         )
+
+
+#: What a rule may ask for; NAME stands for any header field.
+CONDITIONS = (
+    "request.version",
+    "request.method",
+    "request.header.NAME",
+    "response.status",
+    "response.framing",
+    "response.type",
+    "response.header.NAME",
+)
+
+
+def is_condition(key: str) -> bool:
+    """Is ``key`` one of :data:`CONDITIONS`?"""
+    if key.startswith(("request.header.", "response.header.")):
+        return not key.endswith(".")
+    return key in CONDITIONS
 
 
 def _matches(key: str, patterns: Sequence[str], request: Request, head: Head) -> bool:
@@ -142,7 +184,7 @@ class Chain:
     @property
     def timed(self) -> bool:
         """May this chain ever want to be woken?"""
-        return any(getattr(rule.settings, "timed", False) for hop in self.hops for rule, _ in hop.stages)
+        return any(rule.timed for hop in self.hops for rule, _ in hop.stages)
 
     @property
     def deadline(self) -> float | None:

@@ -95,7 +95,10 @@ class Machine(Protocol):
 
 
 class StageSettings(Protocol):
-    """Frozen settings of one behaviour; ``start`` makes the machine of one response, asked for at ``now``."""
+    """Frozen settings of one behavior; ``start`` makes the machine of one response, asked for at ``now``.
+
+    Settings may have attributes that :class:`~.hop.Rule` reads: ``timed``, ``cuts``, ``tls``; without them, false.
+    """
 
     def start(self, request: Request, now: float) -> Stage: ...
 

@@ -20,7 +20,6 @@ from ..profiles import Profile, Via, resolve
 from ..sansio.errors import ConfigurationError
 from ..sansio.hop import Chain
 from ..sansio.machine import Cut, Data, End, Event, Head
-from ..sansio.stages.tls_records import TlsRecords
 from ..sansio.trace import Request
 from .exchange import BadRequest, ClientSide, ReaderSide, UpstreamSide, own_answer
 
@@ -31,7 +30,7 @@ _LINGER_NONE = struct.pack("ii", 1, 0)  # SO_LINGER with no time: close() resets
 
 def needs_tls(via: Via) -> bool:
     """Does the hop on the reader's side speak TLS?"""
-    return any(isinstance(rule.settings, TlsRecords) for rule in via.plans[-1].rules)
+    return any(rule.tls for rule in via.plans[-1].rules)
 
 
 @dataclass(eq=False)

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..machine import Cut, End, Events, Head, Stage
+from ..page import Page, respond
 from ..trace import Request
-from .page import Page, respond
 
 
 @dataclass(frozen=True, slots=True)

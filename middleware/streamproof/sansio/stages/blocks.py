@@ -23,8 +23,8 @@ from dataclasses import dataclass
 
 from ..http import content_length
 from ..machine import Cut, Data, End, Event, Events, Head, Stage
+from ..page import Page, respond
 from ..trace import Request
-from .page import Page, respond
 from .raw_buffers import Full, RawBuffers
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from ..http import has_body, without
 from ..machine import Cut, Data, End, Event, Events, Head, Stage
+from ..page import Page, respond
 from ..trace import Request
-from .page import Page, respond
 
 
 @dataclass(frozen=True, slots=True)

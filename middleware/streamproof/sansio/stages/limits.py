@@ -7,10 +7,11 @@ loss. Stands first in a hop, because it watches what the upstream sends, not wha
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ..machine import Cut, Data, End, Event, Events, Head, Stage
+from ..page import Page, respond
 from ..trace import Request
-from .page import Page, respond
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,8 @@ class Limits:
     a limit does once it had: ``cut``, or ``end`` for a clean end. ``pending`` says whether bytes that the hop withholds
     are then a ``discard`` or still a ``deliver``.
     """
+
+    cuts: ClassVar[bool] = True
 
     first_byte: float = 0.0
     idle: float = 0.0

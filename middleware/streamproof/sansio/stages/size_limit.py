@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from ..http import content_length, has_body
 from ..machine import Cut, Data, Event, Events, Head, Stage
+from ..page import Page, respond
 from ..trace import Request
-from .page import Page, respond
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ ends, head and chunk framing included. Source: nginx src/event/ngx_event_openssl
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ..machine import Cut, Data, End, Events, Head, Stage
 from ..trace import Request
@@ -16,6 +17,8 @@ from ..wire import WireQueue
 @dataclass(frozen=True, slots=True)
 class TlsRecords:
     """``size`` in bytes of plain text a record."""
+
+    tls: ClassVar[bool] = True
 
     size: int = 16384
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ..http import Headers, reason
-from ..machine import Data, End, Event, Head
+from .http import Headers, reason
+from .machine import Data, End, Event, Head
 
 _PLAIN = (("Content-Type", "text/plain"),)
 

@@ -1,0 +1,164 @@
+"""One profile: what its TOML file says, checked, and the plan of a hop that follows from it.
+
+docs/profiles.md describes the file. An error names the place in it. ``catalogue.py`` finds the files.
+"""
+
+from __future__ import annotations
+
+import datetime
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from ..sansio.errors import ConfigurationError
+from ..sansio.hop import HopPlan, Rule
+from ._rules import ProfileFault, check_options, fill, inherited, rules, words
+from .options import Option, Value, matches
+
+GRADES = ("measured", "source", "documented", "reported")
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One statement about a product, with where it comes from: ``grade`` is one of :data:`GRADES`."""
+
+    text: str
+    source: str
+    date: datetime.date
+    grade: str
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A known hop: its options, its facts, and its stages as the file says them.
+
+    ``figures`` are values that no option sets but a release may: (condition, value) pairs, first match wins. ``base``
+    is the product that this one is built from, ``base_options`` what it sets there; its stages come first.
+    ``gets_head``: under which options it asks GET for a HEAD; None for never.
+    """
+
+    name: str
+    title: str
+    summary: str
+    grade: str
+    date: datetime.date
+    asks: str
+    options: Mapping[str, Option]
+    facts: tuple[Fact, ...]
+    stages: tuple[Mapping[str, Any], ...]
+    adds_request: tuple[tuple[str, str], ...] = ()
+    pages: tuple[Mapping[str, Any], ...] = ()
+    stats: Mapping[str, tuple[tuple[Mapping[str, Any], Any], ...]] = field(default_factory=dict)
+    gets_head: Mapping[str, Any] | None = None
+    base: Profile | None = None
+    base_options: Mapping[str, str] = field(default_factory=dict)
+
+    def settle(self, given: Mapping[str, str]) -> Mapping[str, Value]:
+        """Every option's value, the ``given`` texts and else the defaults. Raises ConfigurationError."""
+        for name in given:
+            if name not in self.options:
+                valid = ", ".join(self.options) or "none"
+                raise ConfigurationError(
+                    f"{self.name} has no option {name!r}. Valid options: {valid}. Is it a directive of another product?"
+                )
+        values: dict[str, Value] = {}
+        for name, option in self.options.items():
+            default = next((text for when, text in option.defaults_when if matches(when, values)), option.default)
+            values[name] = option.parse(given.get(name, default), self.name)
+        return values
+
+    def plan(self, given: Mapping[str, str] = MappingProxyType({})) -> HopPlan:
+        """What this hop does with these option texts. Raises ConfigurationError."""
+        values = self.settle(given)
+        label = self.name + (":" + ",".join(f"{key}={text}" for key, text in given.items()) if given else "")
+        asks: Any = fill(self.asks, values, "asks")
+        adds = tuple((name, str(fill(value, values, "adds_request"))) for name, value in self.adds_request)
+        gets_head = self.gets_head is not None and matches(self.gets_head, values)
+        return HopPlan(label, asks, self._rules(values, self.name), adds, self.grade, gets_head)
+
+    def _rules(self, values: Mapping[str, Value], name: str, *, every: bool = False) -> tuple[Rule, ...]:
+        filled = dict(values)
+        for key, variants in self.stats.items():
+            filled[key] = next(value for when, value in variants if matches(when, values))
+        own = tuple(rules(self.stages, filled, name, self.pages, every=every))
+        if self.base is None:
+            return own
+        given = {key: words(fill(text, filled, f"base_options.{key}")) for key, text in self.base_options.items()}
+        return (*self.base._rules(self.base.settle(given), name), *own)
+
+
+def read_profile(text: str, place: str, bases: Mapping[str, Profile] = MappingProxyType({})) -> Profile:
+    """The profile in the TOML ``text``; ``place`` names the file, ``bases`` are the profiles it may build on.
+
+    Raises ConfigurationError naming the fault.
+    """
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{place} is not TOML: {error}. Expected a profile. Was it cut short?") from None
+    try:
+        return _profile(data, bases)
+    except ProfileFault as fault:
+        raise ConfigurationError(f"{place}, {fault}") from None
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        what = f"has no {error}" if isinstance(error, KeyError) else f"cannot be read: {error}"
+        raise ConfigurationError(
+            f"{place} {what}. Expected the members that docs/profiles.md lists. Is a name mistyped?"
+        ) from error
+
+
+def _profile(data: Mapping[str, Any], bases: Mapping[str, Profile]) -> Profile:
+    options = {}
+    for name, entry in data.get("options", {}).items():
+        values = tuple(entry.get("values", ()))
+        whens = tuple((rule["if"], str(rule["default"])) for rule in entry.get("defaults_when", ()))
+        kind = "choice" if values else entry["kind"]
+        bounds = {key: entry[key] for key in ("low", "high") if key in entry}
+        options[name] = Option(name, kind, str(entry["default"]), entry.get("summary", ""), values, whens, **bounds)
+    stats = {
+        name: (*((rule["if"], rule["value"]) for rule in entry.get("when", ())), ({}, entry["value"]))
+        for name, entry in data.get("figures", {}).items()
+    }
+    facts = tuple(Fact(item["text"], item["source"], item["date"], _grade(item["grade"])) for item in data["facts"])
+    base = bases[data["base"]] if "base" in data else None
+    profile = Profile(
+        name=data["name"],
+        title=data["title"],
+        summary=data["summary"],
+        grade=_grade(data["grade"]),
+        date=data["date"],
+        asks=data.get("asks", "1.1"),
+        options=MappingProxyType(options),
+        facts=facts if base is None else (*facts, *base.facts),
+        stages=tuple(MappingProxyType(entry) for entry in inherited(data.get("stages", ()))),
+        adds_request=tuple((name, value) for name, value in data.get("adds_request", ())),
+        pages=tuple(data.get("pages", ())),
+        stats=MappingProxyType(stats),
+        gets_head=data.get("gets_head"),
+        base=base,
+        base_options=MappingProxyType(data.get("base_options", {})),
+    )
+    _check(profile)
+    return profile
+
+
+def _check(profile: Profile) -> None:
+    """Raise what every part of the profile raises, whichever options are set later."""
+    options = profile.options
+    for option in options.values():
+        for condition, _ in option.defaults_when:
+            check_options(f"options.{option.name}.defaults_when", condition, options)
+    for name, variants in profile.stats.items():
+        for condition, _ in variants:
+            check_options(f"figures.{name}.when", condition, options)
+    check_options("gets_head", profile.gets_head or {}, options)
+    profile._rules(profile.settle({}), profile.name, every=True)
+    profile.plan()
+
+
+def _grade(text: str) -> str:
+    if text not in GRADES:
+        raise ValueError(f"grade {text!r} is not one of {', '.join(GRADES)}")
+    return text
