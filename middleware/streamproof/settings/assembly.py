@@ -21,7 +21,7 @@ from ..app_kind import kind_of
 from ..exporters import Exporter
 from ..exporters.background import Background
 from ..exporters.rounds import Rounds
-from ..exporters.route import route_of
+from ..frameworks import route_of
 from ..live import AccessField, LiveStreams
 from ..sansio.errors import ConfigurationError
 from ..sansio.flush import FlushPolicy
