@@ -261,7 +261,7 @@ def test_what_cannot_run_is_one_sentence_and_status_2(check: Run, arguments: lis
 def test_an_unknown_via_is_told_before_anything_is_booted(check: Run) -> None:
     status, out, err = check("nowhere:app", "--via", "ngnix")
     assert (status, out) == (2, "")
-    assert err.startswith("streamproof: 'ngnix' in via 'ngnix' is no known profile. Valid names: ")
+    assert err.startswith("streamproof: 'ngnix' in via 'ngnix' is not a known profile. Valid names: ")
     assert err.endswith("Was 'nginx' meant?\n")
 
 

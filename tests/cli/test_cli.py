@@ -173,7 +173,7 @@ def test_one_profile_is_explained_with_options_and_sources(capsys: pytest.Captur
 def test_an_unknown_profile_is_told_with_the_names(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["profiles", "nope"]) == 2
     err = capsys.readouterr().err
-    assert err.startswith("streamproof: 'nope' in via 'nope' is no known profile. Valid names: ")
+    assert err.startswith("streamproof: 'nope' in via 'nope' is not a known profile. Valid names: ")
 
 
 def test_a_profile_tells_what_each_option_changes(capsys: pytest.CaptureFixture[str]) -> None:

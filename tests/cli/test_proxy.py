@@ -95,7 +95,7 @@ def test_a_port_that_is_taken_is_said_so() -> None:
     [
         (
             ("8000", "--via", "heruko"),
-            "'heruko' in via 'heruko' is no known profile. Valid names: ",
+            "'heruko' in via 'heruko' is not a known profile. Valid names: ",
         ),
         (
             ("https://a.example", "--via", "heroku"),

@@ -191,7 +191,7 @@ def test_an_unknown_profile_lists_the_known_ones() -> None:
     with pytest.raises(ConfigurationError) as raised:
         resolve("ngnix:gzip=on")
     assert str(raised.value) == (
-        f"'ngnix' in via 'ngnix:gzip=on' is no known profile. Valid names: {', '.join(NAMES)}. Was 'nginx' meant?"
+        f"'ngnix' in via 'ngnix:gzip=on' is not a known profile. Valid names: {', '.join(NAMES)}. Was 'nginx' meant?"
     )
 
 
@@ -237,8 +237,8 @@ def test_an_unknown_profile_lists_the_known_ones() -> None:
         ),
         (
             "nginx:gzip",
-            "'gzip' in via 'nginx:gzip' is no option. Expected OPTION=VALUE, as in nginx:OPTION=VALUE,OPTION=VALUE. "
-            "Is the equals sign missing?",
+            "'gzip' in via 'nginx:gzip' is not an option. Expected OPTION=VALUE, "
+            "as in nginx:OPTION=VALUE,OPTION=VALUE. Is the equals sign missing?",
         ),
         (
             "nginx:gzip=on,gzip=off",

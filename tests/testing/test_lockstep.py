@@ -204,5 +204,5 @@ def test_a_trace_survives_what_passes_it_and_not_what_holds_it() -> None:
     trace.assert_survives("passthrough")
     with pytest.raises(AssertionError, match="does not survive gae-standard: held to the end"):
         trace.assert_survives("passthrough", "gae-standard")
-    with pytest.raises(ValueError, match="is no known profile"):
+    with pytest.raises(ValueError, match="is not a known profile"):
         trace.assert_survives("ngnix")

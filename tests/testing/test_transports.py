@@ -395,7 +395,7 @@ def test_a_sync_client_works_inside_a_running_loop_too(library: Any) -> None:
 def test_an_unknown_server_is_refused_with_the_valid_ones() -> None:
     with pytest.raises(ValueError, match="server='apache' is not a server for a WSGI app. Expected one of: gunicorn"):
         Transport(WSGIStream(), server="apache")
-    with pytest.raises(ValueError, match="is no known profile"):
+    with pytest.raises(ValueError, match="is not a known profile"):
         Transport(WSGIStream(), via="ngnix")
 
 

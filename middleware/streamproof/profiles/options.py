@@ -1,7 +1,7 @@
-"""Options of a profile: named after the product's own directives, with the product's own defaults.
+"""Options of a profile, named after the product's own directives, with the product's own defaults.
 
-Knows the kinds of values that products write in their files (``4k``, ``60s``, ``on``, ``text/plain text/csv``).
-Does not know what an option means: the profile's stages say that.
+Values are written as in the product's files (``4k``, ``60s``, ``on``, ``text/plain text/csv``). The stages of the
+profile say what an option does.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Option:
         return _EXPECTED[self.kind] + least + (f", at most {self.high:g}" if self.high != math.inf else "")
 
     def parse(self, text: str, profile: str) -> Value:
-        """The value that ``text`` means. Raises ConfigurationError when it is none."""
+        """Return the value that ``text`` means. Raises ConfigurationError if it is not a value of this option."""
         try:
             value = self._value(text.strip())
             if isinstance(value, int | float) and not self.low <= value <= self.high:
@@ -93,7 +93,7 @@ class Option:
 
 
 def version_key(text: str) -> tuple[int, ...]:
-    """A version as numbers that compare. Raises ValueError when it is none."""
+    """Return a version as numbers that compare. Raises ValueError if ``text`` is not a version."""
     return tuple(int(part) for part in text.split("."))
 
 

@@ -34,7 +34,7 @@ class Fact:
 class Profile:
     """A known hop: its options, its facts, and its stages as the file says them.
 
-    ``figures`` are values that no option sets but a release may: (condition, value) pairs, first match wins. ``base``
+    ``stats`` are values that a release sets and no option: (condition, value) pairs, first match wins. ``base``
     is the product that this one is built from, ``base_options`` what it sets there; its stages come first.
     ``gets_head``: under which options it asks GET for a HEAD; None for never.
     """

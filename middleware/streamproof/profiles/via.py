@@ -1,7 +1,8 @@
-"""Vias: the text that names a chain of hops, and what it means.
+"""A via: the text that names a chain of hops, and the chain.
 
 ``profile``, with options ``nginx:proxy_http_version=1.0,gzip=on``, list values separated by spaces
-(``gzip_types=text/plain text/csv``), hops joined by ``+``, app side first. The same text everywhere.
+(``gzip_types=text/plain text/csv``), hops joined by ``+``, app side first. :func:`resolve` parses the text once, where
+the user gave it; a :class:`Via` travels from there.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def resolve(via: str | Profile | Via) -> Via:
 
 
 def _parts(via: str) -> list[str]:
-    """The hops of ``via``. A plus inside a media type, as in application/xhtml+xml, does not part hops."""
+    """The hops of ``via``. A plus inside a media type, as in application/xhtml+xml, does not separate hops."""
     parts: list[str] = []
     for part in via.split("+"):
         word = re.split("[ =,]", parts[-1])[-1] if parts else ""
@@ -70,15 +71,15 @@ def _hop(text: str, via: str) -> tuple[Profile, HopPlan]:
         near = difflib.get_close_matches(name, profiles, 1)
         guess = f"Was {near[0]!r} meant?" if near else "Is the name mistyped?"
         raise ConfigurationError(
-            f"{name!r} in via {via!r} is no known profile. Valid names: {', '.join(profiles)}. {guess}"
+            f"{name!r} in via {via!r} is not a known profile. Valid names: {', '.join(profiles)}. {guess}"
         )
     given: dict[str, str] = {}
     for item in options.split(",") if colon else ():
         key, equals, value = item.partition("=")
         if not equals:
             raise ConfigurationError(
-                f"{item!r} in via {via!r} is no option. Expected OPTION=VALUE, as in {name}:OPTION=VALUE,OPTION=VALUE. "
-                "Is the equals sign missing?"
+                f"{item!r} in via {via!r} is not an option. Expected OPTION=VALUE, "
+                f"as in {name}:OPTION=VALUE,OPTION=VALUE. Is the equals sign missing?"
             )
         if key.strip() in given:
             raise ConfigurationError(

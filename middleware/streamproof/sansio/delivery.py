@@ -1,7 +1,7 @@
-"""A production against a delivery: bursts, lag byte by byte, what waited for what.
+"""Compare a production with a delivery of it: bursts, lag byte by byte, what waited for what.
 
-Knows two traces of the same response. Where a layer changed the bytes (compression in between) offsets mean nothing
-and :func:`comparable` says so. Does not judge: ``verdict.py`` does.
+Both traces are of the same response. If a layer changed the bytes (compression), offsets mean nothing, and
+:func:`comparable` says so. ``verdict.py`` judges the result.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Lag(NamedTuple):
 
 
 def bursts(chunks: Iterable[Chunk], gap: float = BURST_GAP) -> tuple[Burst, ...]:
-    """The chunks, those less than ``gap`` seconds after the one before merged."""
+    """Merge chunks that come less than ``gap`` seconds after the one before."""
     out: list[Burst] = []
     before = 0.0
     for chunk in chunks:
@@ -48,7 +48,7 @@ def bursts(chunks: Iterable[Chunk], gap: float = BURST_GAP) -> tuple[Burst, ...]
 
 
 def comparable(production: Trace, delivery: Trace) -> bool:
-    """Do byte offsets of both mean the same byte? Not when one has more than the other lost or was encoded."""
+    """Do byte offsets mean the same byte in both? Not if the delivery has more bytes or was encoded."""
     made, got = production.stats.bytes, delivery.stats.bytes
     complete = production.outcome == delivery.outcome == "complete"
     return made == got if complete else got <= made
@@ -97,7 +97,7 @@ class Comparison:
 
 
 def compare(production: Trace, delivery: Trace, *, tolerance: float = BURST_GAP) -> Comparison:
-    """``delivery`` held against ``production``; waits up to ``tolerance`` seconds past the next burst don't count."""
+    """Compare ``delivery`` with ``production``. Waits up to ``tolerance`` seconds past the next burst do not count."""
     made, got = bursts(production.chunks), bursts(delivery.chunks)
     worst, worst_at, byte_seconds = 0.0, 0, 0.0
     for lag in lags(production.chunks, delivery.chunks):

@@ -1,7 +1,7 @@
 """The errors that streamproof raises on purpose.
 
-Knows nothing of where they are caught: doors turn every :class:`StreamProofError` into one sentence and exit status 2.
-Each message has the form: the fact, what was expected, the likely cause as a question.
+The entry points print each :class:`StreamProofError` as one sentence and exit with status 2. A message states the fact,
+the expected form, and a likely cause as a question if there is one.
 """
 
 from __future__ import annotations
@@ -20,4 +20,4 @@ class TraceError(StreamProofError, ValueError):
 
 
 class NeedsData(StreamProofError, ValueError):
-    """A hop must see the bytes of the body (it compresses), and the trace has only their sizes."""
+    """A hop needs the bytes of the body because it compresses, and the trace has only their sizes."""

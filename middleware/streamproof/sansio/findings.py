@@ -1,7 +1,7 @@
-"""Faults in a trace, each with a stable code, a number and a hint.
+"""Find faults in a trace, each with a stable code, a number and a hint.
 
-Knows two kinds: faults that are wrong whatever anybody wants (the app broke off, the body is not as long as it said),
-and budgets that somebody set and the stream overran. Does not know where the trace was taken.
+There are two kinds: faults in any case (the app broke off, the body is not as long as its Content-Length), and budgets
+that the stream overran. Where the trace was recorded does not matter.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from .trace import NEVER_CLOSED, Outcome, Trace
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What a stream may take; None for no limit. Durations in seconds.
+    """The limits of a stream; None for no limit. Durations are in seconds.
 
     ``first_byte``: until the first byte; ``max_silence``: the longest silence; ``max_backpressure``: the longest wait
-    of one chunk for downstream; ``min_bursts``: how many bursts must be told apart; ``max_hold``: the longest lag of a
-    byte (needs the production beside the delivery); ``closes_within``: from the last byte to the end.
+    of one chunk for downstream; ``min_bursts``: how many separate bursts must arrive; ``max_hold``: the longest lag of
+    a byte (needs the production beside the delivery); ``closes_within``: from the last byte to the end.
     """
 
     first_byte: float | None = None
@@ -61,11 +61,11 @@ class Finding:
 
 
 def examine(trace: Trace, budget: Budget | None = None, *, production: Trace | None = None) -> list[Finding]:
-    """The faults of ``trace``, in the order of their codes.
+    """Return the faults of ``trace``, in the order of their codes.
 
-    SP1xx are overrun budgets, SP2xx unclean ends, SP3xx heads that contradict the stream. ``production`` is the app's
-    own recording when ``trace`` is a delivery of it; without it ``max_hold`` cannot be told and is not examined. The
-    head of a delivery is the hops' and not the app's, so SP3xx are not looked for in one.
+    SP1xx are overrun budgets, SP2xx unclean ends, SP3xx heads that contradict the stream. If ``trace`` is a delivery,
+    ``production`` is the app's own recording; ``max_hold`` is examined only with it. The head of a delivery belongs to
+    the hops, so a delivery has no SP3xx.
     """
     found = [*_over_budget(trace, budget or Budget(), production), *_ends(trace)]
     if production is None:

@@ -1,8 +1,8 @@
-"""Where a body may be cut or added to: between server-sent events, between lines, or nowhere that we know of.
+"""Find where a body may be cut or added to: between server-sent events, between lines, or nowhere.
 
-Knows the grammar of ends: WHATWG HTML section 9.2.5 (an event stream's event ends with an empty line; a line with CRLF,
-LF or CR) and the JSON Lines rule that a record ends with LF. Does not parse events, and decides nothing: a policy does.
-Called with every byte of a body that a policy changes, so :class:`Scanner` looks only at the last few bytes of each.
+The grammars are those of WHATWG HTML section 9.2.5 (an event ends with an empty line; a line ends with CRLF, LF or CR)
+and of JSON Lines (a record ends with LF). A policy decides what happens at a boundary. :class:`Scanner` gets every byte
+of a body that a policy changes, so it looks only at the last few bytes of each chunk.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import Literal
 from .http import Headers, media_type
 
 Ends = Literal["event", "line", "nowhere"]
-#: Makes a heartbeat of at least so many bytes; the second number tells one heartbeat from the next.
+#: Makes a heartbeat of at least so many bytes; the second number makes each one different.
 Beat = Callable[[int, int], bytes]
-#: Makes the bytes that tell a reader in the stream itself that the app failed; takes a sentence.
+#: Makes the bytes that report the app's failure in the stream itself; takes a sentence.
 Failure = Callable[[str], bytes]
 
 #: Bytes before a boundary that decide whether it is one: CR LF CR LF.
@@ -67,7 +67,7 @@ class BodyFraming:
 
     ``ends``: what lies before a boundary. ``beat`` makes a heartbeat, None where none is known to be harmless;
     ``permitted``: may it be used unasked, or does a reader exist that stumbles over it? ``failure`` makes the bytes
-    that tell of an error in the stream, None where the grammar has no place for them.
+    that report an error in the stream, None where the grammar has no place for them.
     """
 
     name: str

@@ -1,8 +1,7 @@
-"""A hop: stages in a row that look like one. A chain of hops looks like one too.
+"""A hop is a row of stages that looks like one stage. A chain of hops looks like one, too.
 
-Knows how a hop asks the one before it (HTTP version), which of its stages apply to a response, and that this is
-decided once, when the head comes. Does not know any product: a :class:`HopPlan` is what a profile says after the
-options were put in.
+A :class:`HopPlan` is what a profile says once its options are set. When the head comes, the hop decides once which of
+its stages apply to the response.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ Ask = Literal["1.0", "1.1", "same"]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One stage of a hop, when it applies, and how to speak of it.
+    """One stage of a hop, when it applies, and what to say about it.
 
     ``when`` maps ``request.version``, ``request.method``, ``request.header.NAME``, ``response.status``,
     ``response.framing``, ``response.type`` or ``response.header.NAME`` to the values (globs, lower case) of which one
@@ -164,7 +163,7 @@ class Hop(Stage):
 
 
 def _outside(events: Events) -> Events:
-    """``events`` as the next hop sees them: what is this hop's own doing is there an upstream's death."""
+    """``events`` as the next hop sees them: what this hop did itself is an upstream's abort there."""
     return [event._replace(own=False, discard=False) if type(event) is Cut else event for event in events]
 
 

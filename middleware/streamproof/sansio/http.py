@@ -1,6 +1,6 @@
-"""The little HTTP that the machines need: sizes on the wire, header look-ups, which responses have no body.
+"""The little HTTP that the machines need: sizes on the wire, header fields, which responses have no body.
 
-Knows RFC 9110 and 9112 as far as a byte count or a rule depends on them; parses nothing.
+Nothing is parsed here. RFC 9110 and 9112 matter only where a byte count or a rule depends on them.
 """
 
 from __future__ import annotations

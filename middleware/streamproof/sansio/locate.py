@@ -1,7 +1,7 @@
-"""Who holds the bytes: several traces of the same response, taken at several places.
+"""Find out who holds the bytes, from several traces of the same response recorded at several places.
 
-Knows that what entered a leg and did not leave it is inside. Where a leg changed the bytes (compression), it compares
-causally: how many bursts went in before one came out. Does not know what stands on the leg; names are the caller's.
+Bytes that entered a leg and did not leave it are inside. If a leg changed the bytes (compression), the comparison is
+causal: how many bursts went in before one came out. The caller names the places.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .trace import Trace
 class Leg:
     """What happened between two places. Seconds and bytes.
 
-    ``worst_lag`` and ``byte_seconds`` are exact where ``exact``, else taken burst by burst. ``bursts_in`` and
+    ``worst_lag`` and ``byte_seconds`` are exact if ``exact``, otherwise counted burst by burst. ``bursts_in`` and
     ``bursts_out`` count bursts, ``held`` those that left only after the next one had entered.
     """
 
@@ -57,10 +57,10 @@ class Location:
 
 
 def locate(places: Sequence[tuple[str, Trace]]) -> Location:
-    """Who held what of one response recorded at ``places``: (name, trace) pairs, app side first.
+    """Find out who held what of one response recorded at ``places``: (name, trace) pairs, app side first.
 
-    All traces count their seconds from the same moment. Raises ConfigurationError for fewer than two places or a
-    trace that kept no chunks.
+    All traces count seconds from the same moment. Raises ConfigurationError for fewer than two places or a trace
+    without chunks.
     """
     if len(places) < 2:
         raise ConfigurationError(

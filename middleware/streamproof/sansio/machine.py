@@ -1,6 +1,6 @@
-"""The contract that every timed machine keeps, and the events it speaks.
+"""The contract of every timed machine, and its events.
 
-A machine is the state of one response. It is told the time and never reads a clock:
+A machine is the state of one response. The driver passes the time in; a machine never reads a clock:
 
 - ``receive(event, now)`` takes one event and returns the events that leave because of it;
 - ``deadline`` is when it next wants to be woken (seconds, absolute, on the driver's clock), or None;
@@ -10,7 +10,7 @@ The verbs are h11's, the timer is aioquic's. Invariants, held by the property te
 or early; after ``wake(now)`` the deadline is later than ``now`` or None; after an :class:`End` or a :class:`Cut` has
 left nothing more leaves.
 
-Knows nothing of HTTP parsing: events are what a parser would say, and carry how many framing bytes went round them.
+Nothing here parses HTTP. Events are what a parser would report, and carry the number of framing bytes around them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .trace import How, Request
 class Head(NamedTuple):
     """The response head as it is on the wire of this leg: ``size`` counts its bytes there.
 
-    ``own``: the hop answers itself, so its header rules have had their say.
+    ``own``: the hop answers itself, so its header rules do not apply.
     """
 
     status: int
@@ -62,8 +62,8 @@ class End(NamedTuple):
 class Cut(NamedTuple):
     """The response ended before it was complete: by FIN or RST, by whom and why.
 
-    ``own``: this hop did it, so it's no abort of its upstream. ``discard`` says that bytes withheld further down in
-    the hop are lost with it (a time-out does that in nginx). Neither leaves the hop.
+    ``own``: this hop did it, and not its upstream. ``discard``: bytes held further down in the hop are lost with it (a
+    timeout does that in nginx). Neither leaves the hop.
     """
 
     how: How = "fin"
@@ -104,11 +104,11 @@ class StageSettings(Protocol):
 
 
 class Stage:
-    """One behaviour of a hop, for one response: base class that passes everything on.
+    """One behavior of a hop, for one response. This base class passes everything on.
 
     A subclass overrides what it cares about. ``transparent`` says that from now on this stage passes every event
     unchanged and has no deadline, so a row may leave it out. ``needs_data`` says that it works on the bytes themselves,
-    which a trace without data can't give it.
+    so a trace without data is not enough.
     """
 
     deadline: float | None = None

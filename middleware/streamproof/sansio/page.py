@@ -1,7 +1,6 @@
-"""Answers of a hop's own: the page that a reader gets when there is no answer of the app's.
+"""Answers that a hop makes itself, without the app.
 
-Knows how large a product's page is and which fields its head has, as far as a profile says so; its words are not
-kept. No stage of its own: the stages that answer use it.
+A profile gives the size of a product's page and the header fields. The text of the page is not kept.
 """
 
 from __future__ import annotations

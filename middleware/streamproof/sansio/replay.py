@@ -1,7 +1,7 @@
-"""A trace through a chain of hops, in virtual time: what the reader receives, and where bytes waited meanwhile.
+"""Replay a trace through a chain of hops in virtual time: what the reader receives, and where bytes waited.
 
-Knows how a recording becomes events on the wire and events become a recording again. Does not know profiles: it takes
-plans. Its one assumption: the app's pace does not depend on the reader's.
+Takes the plans of the hops; ``analysis/replay.py`` gets them from profiles. One assumption: the app's pace does not
+depend on the reader's.
 """
 
 from __future__ import annotations
@@ -107,12 +107,12 @@ def _drain(chain: Chain, reader: Reader, until: float, watch: Watcher | None) ->
 
 
 def _last(trace: Trace, origin: Origin | None) -> Event | StreamEnd:
-    """The event with which the app's server ended; or the end itself when it was the reader who left."""
+    """The event with which the app's server ended; or the end itself if the reader left."""
     end = trace.end
     if end.outcome in (Outcome.CLIENT_GONE, Outcome.ABANDONED):
         return end
     how = end.how or "fin"
-    # RFC 9112 section 8: nothing tells a close-delimited body that was cut by FIN from a complete one.
+    # RFC 9112 section 8: a close-delimited body that was cut by FIN looks complete.
     if origin is not None and origin.head.framing == "close" and how == "fin":
         return origin.end()
     if end.outcome is Outcome.COMPLETE:
@@ -131,7 +131,7 @@ def _check_data(chain: Chain, trace: Trace) -> None:
 
 
 class Reader:
-    """Receives what leaves the last hop and writes down each arrival, body after content decoding."""
+    """Record each arrival behind the last hop, the body after content decoding."""
 
     def __init__(self, request: Request, *, keep_data: bool) -> None:
         self._request, self._keep_data = request, keep_data
@@ -147,7 +147,7 @@ class Reader:
         return self._end is not None
 
     def take(self, events: Sequence[Event], now: float) -> None:
-        """Write down what arrived at ``now``."""
+        """Record what arrived at ``now``."""
         for event in events:
             if self._end is not None:
                 return
@@ -173,7 +173,7 @@ class Reader:
 
     def _cut(self, event: Cut, now: float) -> None:
         if self._response is not None and self._framing == "close" and event.how == "fin":
-            # RFC 9112 section 8: nothing tells a close-delimited body that was cut from a complete one.
+            # RFC 9112 section 8: a close-delimited body that was cut looks complete.
             self._end = StreamEnd(now, Outcome.COMPLETE)
         elif event.by is None:
             self._end = StreamEnd(now, Outcome.APP_ERROR, event.how, None, event.reason)

@@ -1,8 +1,7 @@
 """What happened to one response: :class:`Trace`, its parts, and JSON (format 1) in and out.
 
-Knows the shape of a recording and checks it on the way in. Does not know who recorded it, nor what it means:
-the figures are in ``stats.py``, the faults in ``findings.py``. Times are seconds from the moment the request
-reached the app, monotonic.
+The shape of a recording is checked on the way in. The statistics are in ``stats.py``, the faults in ``findings.py``.
+Times are seconds from the moment the request reached the app, monotonic.
 """
 
 from __future__ import annotations
@@ -60,10 +59,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """The head: when it was there, and what is in it.
+    """The head: when it came, and what is in it.
 
-    ``head_size`` is its size in bytes on the wire, None to compute it from the fields. ``framing`` is how the body
-    is delimited, None for: what the server would choose.
+    ``head_size`` is its size in bytes on the wire, None to compute it from the fields. ``framing`` is how the body is
+    delimited, None for what the server would choose.
     """
 
     status: int
@@ -93,8 +92,8 @@ class StreamEnd:
 class Trace:
     """One recorded response.
 
-    ``chunks`` holds every chunk, or none or only the first ones when the recorder was not asked to keep them;
-    ``figures`` is right in each case, and :attr:`whole` tells which.
+    ``chunks`` holds every chunk, or only the first ones or none if the recorder did not keep them; :attr:`whole` says
+    which. ``stats`` is right in each case.
     """
 
     request: Request
@@ -121,7 +120,7 @@ class Trace:
 
     @property
     def whole(self) -> bool:
-        """Is every chunk here (and not only the figures)?"""
+        """Is every chunk here (and not only the statistics)?"""
         return self.recorded is None or self.recorded.chunks == sum(1 for chunk in self.chunks if chunk.size)
 
     @property
@@ -194,7 +193,7 @@ class Trace:
         except UnicodeDecodeError as error:
             raise TraceError(
                 f"The trace is not text: byte {error.start} is not UTF-8. Expected one JSON object, format {FORMAT}. "
-                "Is it another kind of file?"
+                "Is it a compressed file?"
             ) from None
         return cls.from_dict(data)
 
@@ -323,7 +322,7 @@ def _trace(place: _Place) -> Trace:
         stats = None if recorded is None else Stats.from_dict(recorded.value)
     except (TypeError, ValueError) as error:
         raise TraceError(
-            f"trace.stats cannot be read: {error}. Expected the figures that to_dict() writes. "
+            f"trace.stats cannot be read: {error}. Expected the members that to_dict() writes. "
             "Was the file edited by hand?"
         ) from None
     return Trace(request, response, tuple(chunks), end, None if server is None else server.text(), stats)

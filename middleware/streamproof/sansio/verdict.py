@@ -1,7 +1,7 @@
-"""What became of a stream, in one word and one sentence.
+"""Say what became of a stream, in one word and one sentence.
 
-Knows the words and when each is true. The test of streaming is causal, not a clock: a burst is held when it reached
-the reader only after the app had produced the next one. Does not know where the rule's words come from.
+The test is causal and needs no clock: a burst was held if it reached the reader only after the app had produced the
+next one. The words of rules and fixes come from the profiles.
 """
 
 from __future__ import annotations

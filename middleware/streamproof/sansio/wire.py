@@ -1,6 +1,6 @@
-"""A queue of events counted in bytes on the wire, for hops that hold by size and not by meaning.
+"""A queue of events counted in bytes on the wire, for hops that hold by size.
 
-Knows that a head and framing bytes take room beside the body; does not know why somebody holds them.
+The head and the framing bytes take room, too.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class WireQueue:
         return sum(len(event.data) for event in self._events if type(event) is Data)
 
     def take(self, count: int) -> list[Event]:
-        """Remove ``count`` wire bytes; what became readable by it. Splits data where the count ends."""
+        """Remove ``count`` wire bytes and return what the next hop can read now. Splits data where the count ends."""
         out: list[Event] = []
         self.size -= count
         while count > 0:
@@ -67,7 +67,7 @@ class WireQueue:
         return out
 
     def drop(self) -> list[Event]:
-        """Throw the data away; the head alone still leaves."""
+        """Discard the data; the head still leaves."""
         head: list[Event] = [event for event in self._events if type(event) is Head]
         self.take_all()
         return head

@@ -1,8 +1,7 @@
-"""What a policy does to a stream on its way out of the app: one idea a file, put in a row by :class:`FlushPolicy`.
+"""What a policy does to a stream on its way out of the app. :class:`FlushPolicy` puts the parts in a row.
 
-``recognise`` says which responses are streams, ``annotate`` what their head says; ``pace`` joins and splits,
-``heartbeat`` speaks in a silence, ``failure`` tells of an error, ``encode`` compresses and flushes. Nothing here knows
-a server.
+``recognize.py`` decides which responses are streams, ``annotate.py`` what their head says, ``pace.py`` joins and splits
+chunks, ``heartbeat.py`` fills silences, ``failure.py`` reports an error in the stream, ``encode.py`` compresses.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What the head of a stream says to the hops that can be talked to.
+"""Add the header fields that ask hops not to hold a stream.
 
-Knows three fields and who obeys them. Adds, merges into what the app said, never overrides it; doing it twice changes
-nothing. Never adds a field that ends at the next hop: that is the server's business (RFC 9110 section 7.6.1).
+The app's own values stay: a directive is merged into them. Annotating twice changes nothing. Fields that end at the
+next hop are the server's (RFC 9110 section 7.6.1).
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from ..http import Headers, header, media_type, tokens
 
 
 def annotate(headers: Headers, *, accel_buffering: bool, no_transform: bool, incremental: bool) -> Headers:
-    """``headers`` with what a stream should say; each word can be left out.
+    """Return ``headers`` with the fields of a stream; each of them can be left out.
 
-    ``X-Accel-Buffering: no``: nginx does not buffer this response (ngx_http_proxy_module, proxy_buffering).
-    ``Cache-Control: no-transform``: an intermediary must not compress it (RFC 9111 section 5.2.2.6; HAProxy and
-    Envoy obey).
-    ``Incremental: ?1``: forward it piece by piece (draft-ietf-httpbis-incremental).
+    ``X-Accel-Buffering: no``: the hop does not buffer this response (nginx, ngx_http_proxy_module, proxy_buffering).
+    ``Cache-Control: no-transform``: an intermediary must not compress it (RFC 9111 section 5.2.2.6).
+    ``Incremental: ?1``: forward it piece by piece (draft-ietf-httpbis-incremental). Which product obeys which field is
+    in the profiles (``cures``).
     """
     if no_transform and "no-transform" not in tokens(headers, "cache-control"):
         headers = _with_directive(headers)

@@ -1,9 +1,7 @@
-"""Compression that flushes: what goes in comes out, before the next chunk is asked for.
+"""Compress a stream and flush after every write, so that no chunk waits in the compressor.
 
-Knows which responses may be encoded (RFC 9110 sections 12.5.3 and 8.8.1, RFC 9111 section 5.2.2.6) and what the head
-then says. Knows gzip by zlib; other codings are handed in by whoever may import their libraries. The knob for ratio
-against latency is the pace before it: each write that leaves there is flushed here, so fewer and larger
-writes compress better.
+Which responses may be encoded follows RFC 9110 sections 12.5.3 and 8.8.1 and RFC 9111 section 5.2.2.6. gzip is built
+in; the caller passes in other codings. ``pace.py`` comes before: fewer and larger writes compress better.
 """
 
 from __future__ import annotations
@@ -92,9 +90,9 @@ def choose(headers: Headers, offered: Iterable[str]) -> str | None:
 
 
 def encodable(status: int, headers: Headers) -> bool:
-    """May this response be encoded at all, whoever asks for it?
+    """May this response be encoded, whoever asks for it?
 
-    Not one that is encoded already (an app that says ``identity`` has chosen, too), is a part, or says no-transform.
+    Not if it is encoded already (``identity`` counts: the app chose it), is a part, or says no-transform.
     """
     return (
         header(headers, "content-encoding") is None
@@ -106,7 +104,7 @@ def encodable(status: int, headers: Headers) -> bool:
 
 
 def encoded_head(headers: Headers, coding: str | None) -> Headers:
-    """``headers`` of a response that could be encoded, and with ``coding`` is."""
+    """Return ``headers`` of a response that can be encoded; with ``coding``, of one that is."""
     if not {"accept-encoding", "*"} & set(tokens(headers, "vary")):
         headers = _varying(headers)
     if coding is None:

@@ -1,7 +1,7 @@
-"""An app that broke off says so in the stream itself, and the body then ends properly.
+"""Report the app's failure in the stream itself, then end the body properly.
 
-Knows that this is possible only at a boundary: half an event followed by an error would be read as one event. There the
-end stays unclean, so that the reader sees the loss in the framing of the message (RFC 9112 section 8).
+This is possible only at a boundary: a reader takes half an event followed by an error for one event. Elsewhere the end
+stays unclean, so the reader sees the loss in the framing (RFC 9112 section 8).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..machine import Cut, Data, End, Events, Stage
 
 @dataclass(frozen=True, slots=True)
 class FailureEvent:
-    """``text`` is what the reader is told; never the exception's own words, which may hold secrets."""
+    """``text`` is what the reader gets; never the exception's own message, which may hold secrets."""
 
     framing: BodyFraming
     text: str
@@ -34,7 +34,7 @@ class _FailureEvent(Stage):
         return (event,)
 
     def cut(self, event: Cut, now: float) -> Events:
-        tell = self._settings.framing.failure
-        if event.by not in (None, "app") or tell is None or not self._scanner.at_boundary:
+        report = self._settings.framing.failure
+        if event.by not in (None, "app") or report is None or not self._scanner.at_boundary:
             return (event,)
-        return (Data(tell(self._settings.text)), End())
+        return (Data(report(self._settings.text)), End())

@@ -1,7 +1,7 @@
-"""Bytes in a silence, so that no hop takes the stream for dead, and a reader who left is noticed by the write.
+"""Send bytes in a silence, so that no hop ends the stream, and a write notices that the reader left.
 
-Knows when: ``interval`` seconds after the last byte, at a boundary, and not before the first byte unless asked, because
-the head commits a status that could still have become an error. Does not know which grammar allows it: ``framing.py``.
+A heartbeat comes ``interval`` seconds after the last byte, at a boundary. It comes before the first byte only on
+request, because the head commits a status that could still become an error. ``framing.py`` knows the grammar.
 """
 
 from __future__ import annotations
@@ -56,6 +56,6 @@ class _Heartbeat(Stage):
         assert settings.framing.beat is not None
         self._count += 1
         beat = settings.framing.beat(settings.size, self._count)
-        self._scanner.see(beat)  # what follows is read after it: a CR is no second half of a line end before it
+        self._scanner.see(beat)  # what follows is read after it: a CR before it is not half of a line end
         self.deadline = now + settings.interval if self._scanner.at_boundary else None
         return (Data(beat),)

@@ -1,8 +1,7 @@
-"""Joins tiny chunks and splits huge ones, on request at boundaries of the body.
+"""Join tiny chunks and split huge ones, on request at boundaries of the body.
 
-Knows one law: no byte waits longer than ``max_delay`` seconds. What comes after a pause leaves at once (the reader of a
-slow stream waits for nothing); what follows closely waits for company, until ``min_size`` bytes are there, or for
-``max_delay`` after the last write. Does not know what the bytes mean: ``framing.py`` says where the boundaries are.
+No byte waits longer than ``max_delay`` seconds. A chunk after a pause leaves at once. A chunk that follows closely
+waits until ``min_size`` bytes are there, or ``max_delay`` after the last write. ``framing.py`` finds the boundaries.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""What somebody wants of the streams of an app: :class:`FlushPolicy`, and the machine that does it to one response.
+"""The options of a flush policy, :class:`FlushPolicy`, and its machine for one response.
 
-Knows every option, checks them once, and puts the behaviours in a row. Does not know who drives the machine, nor what
-is on the other side; settings that only a driver can keep (``send_timeout``, ``on_disconnect``, ``yields``,
-``on_hold``) it just carries.
+All options are checked here, once. Some are kept by the driver: ``send_timeout``, ``on_disconnect``, ``yield_to_loop``,
+``on_hold``.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ _EXPORT_SIZE = 32768
 class FlushPolicy:
     """What is done to the streams of an app. Sizes in bytes, times in seconds; the defaults change headers only.
 
-    Which responses (:func:`~.recognise.recognise` has the order of the rules):
+    Which responses (:func:`~.recognize.recognize` has the order of the rules):
         always_stream, never_stream: Path globs, media type globs or callables ``(request, status, headers)``.
         types: Media types that are streams whenever no length is named.
         detect_untyped: A response of any other type without a length is a stream, too, if it has more than one chunk.
@@ -52,31 +51,32 @@ class FlushPolicy:
             ``Incremental: ?1``, where the app did not say otherwise.
     Pace:
         head_first: The head leaves before a slow first chunk. A 200 once sent cannot become a 503.
-        min_size, max_delay: Tiny chunks wait for company, no byte longer than ``max_delay``.
+        min_size, max_delay: Tiny chunks wait for more bytes, none longer than ``max_delay``.
         max_size: Huge chunks are split.
         align_to_boundaries: Join and split at the ends of events and lines where the type has them.
     Silence:
-        heartbeat: So long after the last byte, bytes that mean nothing are sent.
-        heartbeat_size: Each has at least so many.
-        heartbeat_via: Each is as large as this chain of hops needs to let go what it holds.
-        before_first_byte: Also before the first byte (the head leaves with it).
-        blank_lines: Readers of JSON lines may be sent empty lines.
+        heartbeat: Send bytes without meaning this long after the last byte.
+        heartbeat_size: The fewest bytes of one heartbeat.
+        heartbeat_via: Make each one large enough that this chain of hops lets go what it holds.
+        before_first_byte: Send heartbeats before the first byte, too (the head leaves with the first one).
+        blank_lines: Send empty lines as heartbeats to readers of JSON lines.
         framings: Media type globs and the :class:`~..framing.BodyFraming` of their bodies, asked before the known ones.
-        send_timeout: So long one write may take before its reader counts as gone (ASGI).
+        send_timeout: The longest that one write may take; then its reader counts as gone (ASGI).
     Compression:
-        compress: Codings, the best first, out of ``zstd``, ``br``, ``gzip``. Every write is flushed; ``max_delay`` is
-            the knob between ratio and latency.
-        hide_encodings: The app is not shown Accept-Encoding, so that no layer inside it compresses, and holds, in this
-            one's place. Its other responses then go uncompressed, too.
+        compress: Codings, the best first, out of ``zstd``, ``br``, ``gzip``. Every write is flushed; ``max_delay``
+            trades latency for a better ratio.
+        hide_encodings: Hide Accept-Encoding from the app, so that no layer inside it compresses and holds. Its other
+            responses are not compressed either.
     Ends:
-        on_error: ``cut`` leaves an unclean end that the reader can see; ``event`` tells it in the stream at a boundary.
-        error_text: What the reader is told then.
+        on_error: ``cut`` leaves an unclean end that the reader can see; ``event`` reports the error in the stream, at a
+            boundary.
+        error_text: The text of that report.
         on_disconnect: What happens to an ASGI app whose reader left and that does not listen for it: ``raise`` OSError
             from its next ``send``, ``cancel`` it, or ``ignore``.
     Inside:
-        yield_to_loop: An ASGI app that never waits is made to give way after each chunk.
+        yield_to_loop: Let the event loop run after each chunk of an ASGI app that never waits.
         on_hold: What happens when a layer takes ``hold_limit`` chunks and lets none out (:func:`streamproof.tap`
-            inside it): ``log``, ``count``, ``raise``, or a callable that is given the finding.
+            inside it): ``log``, ``count``, ``raise``, or a callable that takes the finding.
 
     Raises:
         ConfigurationError: A value cannot be used, or two contradict each other.
@@ -154,7 +154,7 @@ class FlushPolicy:
 
     @classmethod
     def for_tokens(cls, **changes: Any) -> FlushPolicy:
-        """A language model's tokens: what comes faster than a reader can tell is joined; heartbeats while it thinks."""
+        """A language model's tokens: tokens within 50 ms leave in one write, and heartbeats fill the silences."""
         settings = cls(
             max_delay=_TOKEN_DELAY,
             align_to_boundaries=True,
@@ -187,7 +187,7 @@ class FlushPolicy:
         return self.heartbeat is not None or self.max_delay > 0
 
     def possible(self, request: Request) -> bool:
-        """May the answer to ``request`` be a stream at all? Told before the app is called."""
+        """May the answer to ``request`` be a stream at all? Known before the app is called."""
         if request.method == "HEAD" or any(name.lower() == "upgrade" for name, _ in request.headers):
             return False
         path = request.target.partition("?")[0]
@@ -223,7 +223,7 @@ def _unusable(name: str, value: object, expected: str, guess: str) -> Configurat
 
 
 class FlushMachine(Stage):
-    """The policy at work on one stream: settled when its head comes, a row of behaviours from then on."""
+    """The policy at work on one stream: settled when its head comes, a row of stages from then on."""
 
     def __init__(self, policy: FlushPolicy, request: Request, coders: Coders) -> None:
         self._policy, self._request, self._coders = policy, request, coders

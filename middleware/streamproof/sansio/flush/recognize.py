@@ -1,7 +1,7 @@
-"""Which responses are streams: everything else passes bit for bit.
+"""Decide which responses are streams. All others pass unchanged.
 
-Knows a request, a head, and the rules that somebody set. Does not know the body: whether an app that named no length
-has more than one chunk, only the adapter learns, so the answer may be :attr:`ResponseKind.UNDECIDED`.
+The request, the head and the rules decide. If the app named no length, only the adapter learns whether the body has
+more than one chunk; then the answer is :attr:`ResponseKind.UNDECIDED`.
 """
 
 from __future__ import annotations

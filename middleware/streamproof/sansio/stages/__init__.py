@@ -1,7 +1,7 @@
-"""One behaviour of a hop a file. Each has frozen settings with ``start(request, now)`` and a machine per response.
+"""One behavior of a hop a file: frozen settings with ``start(request, now)``, and a machine for one response.
 
-:data:`STAGES` is the list of names that a profile may use. A stage knows nothing of the other stages; a hop is
-stages in a row (``../hop.py``), so a new behaviour is one new file and one line here.
+:data:`STAGES` lists the names that a profile may use. No stage depends on another one; a hop is stages in a row
+(``../hop.py``). A new behavior is one new file and one line here.
 """
 
 from __future__ import annotations

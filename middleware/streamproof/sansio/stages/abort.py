@@ -1,8 +1,8 @@
-"""What the death of the upstream turns into.
+"""What the reader gets when the upstream's response breaks off.
 
-Knows that a hop may pass an unclean end on (``truncate``, ``reset``), hide it behind a clean one (``complete``), break
-the framing on purpose (``malformed``), close the reader's connection only later, or answer itself when no head had
-come. Does not know what the hop does with bytes that it still holds: that is the holding stage's.
+A hop may pass the unclean end on (``truncate``, ``reset``), hide it behind a clean one (``complete``), break the
+framing on purpose (``malformed``), close the reader's connection later, or answer itself if no head had come. The stage
+that holds bytes decides what happens to them.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from ..trace import Request
 class Abort:
     """What becomes of a cut, by framing of the upstream's answer and by how it died.
 
-    Values: ``truncate``, ``complete``, ``reset``, ``malformed``. A close-delimited answer that ends by FIN is no abort
-    (RFC 9112 section 8). ``status``: the hop's answer when the upstream died before a head; 0: it closes without one.
+    Values: ``truncate``, ``complete``, ``reset``, ``malformed``. The end of a close-delimited answer by FIN is
+    not an abort (RFC 9112 section 8). ``status``: the hop's answer if the upstream died before a head; 0: none.
     ``linger``: seconds until the reader's connection is closed, after the ends that ``linger_after`` names
     (``length_fin`` …; empty for all).
     """

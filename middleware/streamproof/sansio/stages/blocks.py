@@ -1,15 +1,15 @@
-"""Fixed buffers filled from the socket, passed on when full: nginx's event pipe.
+"""Fixed buffers filled from the socket and passed on when full: nginx's event pipe.
 
-Knows how many wire bytes a buffer holds, that the head sits in the first one, and the one exception: a partly filled
-buffer leaves early when it holds at least the shortest possible rest of the response. Which buffer is filled when, and
-what leaves in one write, is ``raw_buffers.py``'s. The rule, by framing:
+A buffer holds a number of wire bytes, and the head lies in the first one. One exception: a partly filled buffer leaves
+early when it holds at least the shortest possible rest of the response. ``raw_buffers.py`` decides which buffer is
+filled when, and what leaves in one write. The rule, by framing:
 
 1. close-delimited: nothing is known of the rest, so only full buffers leave, and the last one at the end.
 2. Content-Length: the rest is known, so the last bytes leave when they are in.
-3. chunked: between chunks the shortest rest is ``between`` bytes (the last chunk), inside a chunk of which n bytes
-   are missing n + ``inside``. A chunk that is complete in its buffer therefore leaves at once; the tail of one that
-   crossed a buffer waits for the next chunk. What counts as missing is what the parser saw, and it sees a buffer only
-   when that leaves; where that ends inside a chunk's size, the digits that it saw are the size.
+3. chunked: between chunks the shortest rest is ``between`` bytes (the last chunk); inside a chunk of which n bytes
+   are missing it is n + ``inside``. So a chunk that is complete in its buffer leaves at once, and the tail of one that
+   crossed a buffer waits for the next chunk. The parser sees a buffer only when it leaves, so what is missing is what
+   the parser has not seen. If a buffer ends inside a chunk's size, the digits seen so far are the size.
 
 Source: nginx src/event/ngx_event_pipe.c ngx_event_pipe_read_upstream(), src/http/ngx_http_parse.c
 ngx_http_parse_chunked(), src/http/modules/ngx_http_proxy_module.c ngx_http_proxy_input_filter_init().
@@ -142,8 +142,8 @@ class _Blocks(Stage):
         elif self._shortest != math.inf:
             if in_size > 0:
                 digits = f"{rest:x}"
-                told = int(digits[: max(len(digits) + 2 - in_size, 0)] or "0", 16)
-                self._shortest = 1 + (told + self._inside if told else 1)
+                size = int(digits[: max(len(digits) + 2 - in_size, 0)] or "0", 16)
+                self._shortest = 1 + (size + self._inside if size else 1)
             else:
                 self._shortest = self._between if at_end and not rest else rest + self._inside
 

@@ -1,7 +1,7 @@
-"""The whole body is collected and sent as one response.
+"""Collect the whole body and send it as one response.
 
-Knows that the reader then gets a Content-Length, and what the collector does with a response that never completed.
-A collector with a ``limit`` never holds more than that.
+The reader then gets a Content-Length. Settings say what becomes of a response that never completed, and the most
+that is collected.
 """
 
 from __future__ import annotations

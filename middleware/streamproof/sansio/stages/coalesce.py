@@ -1,13 +1,13 @@
-"""Small writes wait for company: by bytes, or for a while.
+"""Small writes wait for more bytes, or for a while.
 
-Knows one rule: fewer than ``size`` wire bytes wait until ``delay`` seconds after the first of them, the end of the
-message, or until ``size`` are there; then everything leaves. That is what Linux does with a partial segment that was
-sent with MSG_MORE (tcp(7), TCP_CORK: "200 millisecond ceiling"), which HAProxy uses while more is expected
-(haproxy src/stconn.c, option http-no-delay in its configuration manual). A segment is never longer than half of the
-widest window that the reader has offered (Linux include/net/tcp.h, tcp_bound_to_half_wnd()); where that is the
-smaller one, as on loopback, it grows while the reader's window opens.
+Fewer than ``size`` wire bytes wait until ``delay`` seconds after the first of them, until the end of the message, or
+until ``size`` bytes are there; then all of them leave. Linux does this with a partial segment that was sent with
+MSG_MORE (tcp(7), TCP_CORK: "200 millisecond ceiling"), and HAProxy uses that flag while it expects more (haproxy
+src/stconn.c, option http-no-delay in its configuration manual). A segment is never longer than half of the widest
+window that the reader has offered (Linux include/net/tcp.h, tcp_bound_to_half_wnd()). On loopback that is the smaller
+one, and it grows while the reader's window opens.
 
-Leaves out that the ACK of a full segment releases its tail: it does so at once unless the ACK is delayed (40 ms).
+Left out: the ACK of a full segment releases its tail. It does so at once unless the ACK is delayed (40 ms).
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Compression: which responses are eligible, and what their head then says.
 
-Knows the eligibility rules that products share. When bytes come out is the packer's (``packers.py``, ``slz.py``), and
-they are real deflate streams. Does not know other codings: a product that would choose one of them is emulated with
-gzip, and its profile says so.
+The output is real deflate data. The packers (``packers.py``, ``slz.py``) decide when bytes come out. A product that
+would choose another coding is emulated with gzip, and its profile says so.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ class Compress:
     of a listed type does, whatever its status, length and coding. ``adds``: further fields. ``lower``: names in
     lower case. ``opens``: with the head, the coding's own header is flushed too. ``on_cut``: ``flush`` lets what the
     compressor has taken in go when the response is cut, ``drop`` loses it, ``end``
-    ends the coding and the response, whose length nobody knows any more. ``keep_ranges``: Accept-Ranges stays.
+    ends the coding and the response, whose length is then unknown. ``keep_ranges``: Accept-Ranges stays.
     ``add_length``: the whole response is there when it is compressed, so ``min_length`` counts what is there, and the
     head names the size it then has. ``etag``: what becomes of a strong one: ``weak``, ``keep``, ``drop``, ``suffix``
     (-gzip inside), or ``suffix_all`` (in a weak one, too).
@@ -106,7 +105,7 @@ class Compress:
         )
 
     def eligible(self, request: Request, head: Head) -> bool:
-        """Is this response compressed, as far as the heads tell?"""
+        """Is this response compressed, as far as the heads say?"""
         return (
             (self.for_all or accepts(request.headers, "gzip"))
             and (has_body(request.method, head.status) or self._answers_head(request, head))

@@ -1,9 +1,8 @@
 """Body bytes that came in the same read as the head wait for the next read.
 
-Knows the one case: a fetcher hands over what lay behind the head only when its buffer is full, and reads again
-to fill it. It knows how much to wait for only inside a chunk, so a chunked answer is not held. Bytes are in the same
-read as the head when they arrive within ``window`` seconds of it, the time that the hop needs to wake up and read:
-a race in the real product as well.
+A fetcher passes them on only when its buffer is full, and reads again to fill it. Inside a chunk it knows how much to
+wait for, so a chunked answer is not held. Bytes count as the same read if they arrive within ``window`` seconds of
+the head, the time that the hop needs to wake up and read. In the real product this is a race, too.
 
 Source: varnish-cache bin/varnishd/http1/cache_http1_vfp.c, v1f_read(): it copies the pipelined bytes, then reads the
 socket for the rest of the buffer before it returns.

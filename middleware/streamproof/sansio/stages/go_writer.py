@@ -1,9 +1,9 @@
 """Go's two output buffers: 2048 bytes before the framing, 4096 bytes with head and framing before the socket.
 
-Knows ``bufio.Writer``: what fits is kept, what fills the buffer sends it, and what is larger than the whole of an
-empty buffer passes by. Nothing flushes them before the end, except ReverseProxy's FlushInterval: ``latency`` seconds
-after the head, even when no byte has come by then, and from then on after the first byte that no flush has sent.
-(Where each write is flushed nothing is ever held: leave the stage out.)
+They work like ``bufio.Writer``: what fits is kept, a full buffer is sent, and a write larger than an empty buffer
+bypasses it. Nothing flushes them before the end, except ReverseProxy's FlushInterval: ``latency`` seconds after the
+head, even if no byte has come by then, and afterwards ``latency`` seconds after the first byte that no flush has sent.
+A product that flushes each write holds nothing: leave the stage out.
 
 Source: golang/go src/net/http/server.go, bufferBeforeChunkingSize, newBufioWriterSize(), chunkWriter.Write(),
 chunkWriter.writeHeader();

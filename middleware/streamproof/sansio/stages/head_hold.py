@@ -1,7 +1,7 @@
 """The head waits for the first byte of the body.
 
-Knows that several products write the head together with the first body bytes (h2o's lib/core/proxy.c, node-http-proxy);
-an empty or cut response lets it go too.
+Several products write the head together with the first body bytes (h2o's lib/core/proxy.c, node-http-proxy). The end of
+the response, clean or not, releases the head, too.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Header rules of a hop: fields that it drops, replaces and adds.
 
-Knows RFC 9110 section 7.6.1 (hop-by-hop fields end here, with those that Connection names). Framing fields are
-``reframe``'s. Answers of the hop's own pass unchanged: they were born on this side.
+Hop-by-hop fields end here, with those that Connection names (RFC 9110 section 7.6.1). ``reframe.py`` writes the fields
+of framing. Answers of the hop's own pass unchanged.
 """
 
 from __future__ import annotations

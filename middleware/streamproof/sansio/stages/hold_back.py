@@ -1,6 +1,6 @@
-"""Each piece is held until the next one arrives: what some antivirus products do with event streams.
+"""Each piece is held until the next one arrives, as some antivirus products do with event streams.
 
-Knows only order. Source: user reports (featurehub-io/featurehub issue 296, Kaspersky); no documentation exists.
+Source: user reports (featurehub-io/featurehub issue 296, Kaspersky); no documentation exists.
 """
 
 from __future__ import annotations

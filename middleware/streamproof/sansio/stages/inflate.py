@@ -1,9 +1,9 @@
-"""A body that the hop compressed for itself is unpacked again for a reader that did not ask for gzip.
+"""Unpack a body that the hop compressed for itself, for a reader that did not ask for gzip.
 
-Knows that the reader then waits for the compressor all the same, head included, and that what is unpacked leaves only
-in full buffers or at the end; what waits in one is lost when the response is cut. Where the size of the packed body is
-known all of it is there, so the reader is told the size of the unpacked one. Stands behind a ``compress`` that works
-for every reader (Varnish's do_gzip stores objects packed).
+The reader waits for the compressor, head included. What is unpacked leaves only in full buffers or at the end, and what
+waits in a buffer is lost if the response is cut. If the size of the packed body is known, all of it is there, so the
+reader gets the size of the unpacked one. Stands behind a ``compress`` that works for every reader (Varnish's do_gzip
+stores objects packed).
 
 Source: varnish-cache bin/varnishd/cache/cache_gzip.c, vdp_gunzip_init(), vdp_gunzip_bytes().
 """

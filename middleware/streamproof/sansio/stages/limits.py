@@ -1,7 +1,7 @@
 """Time limits of a hop: on the first byte, on each silence, on the whole response.
 
-Knows what the reader gets: before the head an answer of the hop's own, after it a cut or a clean end that hides the
-loss. Stands first in a hop, because it watches what the upstream sends, not what the reader gets.
+Before the head the reader gets an answer of the hop's own, after it a cut, or a clean end that hides the loss. Stands
+first in a hop, because it watches what the upstream sends.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from ..trace import Request
 class Limits:
     """``first_byte``, ``idle`` and ``total`` in seconds, 0 for none.
 
-    ``first_byte`` runs until the head came, ``idle`` between two reads once it has, ``total`` over everything.
-    ``status`` is answered when the head had not come; 0: the connection is closed without an answer. ``after`` is what
-    a limit does once it had: ``cut``, or ``end`` for a clean end. ``pending`` says whether bytes that the hop withholds
-    are then a ``discard`` or still a ``deliver``.
+    ``first_byte`` runs until the head comes, ``idle`` between two reads after it, ``total`` over everything. ``status``
+    is the answer if no head had come; 0 closes the connection without an answer. ``after`` is what a limit does after
+    the head: ``cut``, or ``end`` for a clean end. ``pending``: bytes that the hop holds are then lost (``discard``) or
+    still sent (``deliver``).
     """
 
     cuts: ClassVar[bool] = True

@@ -1,12 +1,12 @@
-"""A write waits for the ACK of the one before (Nagle), and that ACK may be delayed, once.
+"""A write waits for the ACK of the one before (Nagle), and the reader may delay that ACK once.
 
-Knows which write a Linux reader does not acknowledge at once when it reads whatever has come: the one that is as long
-as the one before it and shorter than the longest so far, since the kernel then takes it for a full segment of a sender
-that has more. Before it come a few that are acknowledged in any case, again after a silence. Silent otherwise: what
-was read to its end is acknowledged with it. The end of the response lets everything go.
+A Linux reader that reads whatever has come does not acknowledge one write at once: the write that is as long as the
+one before and shorter than the longest so far. The kernel takes it for a full segment of a sender that has more. A few
+writes before it are acknowledged in any case, again after a silence. Otherwise the ACK comes with the read. The end of
+the response releases everything.
 
-Holds where a segment takes any write, as on loopback; leaves out writes of more than a segment, whose rest may wait,
-and readers that leave bytes in their socket.
+Holds where a segment takes any write, as on loopback. Left out: writes of more than a segment, whose rest may wait, and
+readers that leave bytes in their socket.
 
 Source: Linux net/ipv4/tcp_output.c, tcp_nagle_check(); net/ipv4/tcp_input.c, tcp_measure_rcv_mss(),
 tcp_event_data_recv(), tcp_incr_quickack(), __tcp_ack_snd_check(); net/ipv4/tcp.c, __tcp_cleanup_rbuf().

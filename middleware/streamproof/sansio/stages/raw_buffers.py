@@ -1,8 +1,8 @@
 """The raw buffers of nginx's event pipe: in which order they are filled, and how many leave in one write.
 
-Knows that the first one, which brought the head, is one more than those that proxy_buffers allows and comes back like
-them, so that among others of another size it matters when; that a buffer that was written is filled again before one
-that lay idle; and that nothing is read while all are full. Does not know what is in them.
+The first buffer, which brought the head, is one more than proxy_buffers allows. It comes back like the others, so if
+they have another size, it matters when. A buffer that was written is filled again before one that lay idle. Nothing is
+read while all are full.
 
 Source: nginx src/event/ngx_event_pipe.c ngx_event_pipe_read_upstream(), ngx_event_pipe_write_to_downstream(),
 ngx_event_pipe_add_free_buf().
@@ -43,7 +43,7 @@ class RawBuffers:
         return bool(self._free)
 
     def write(self, full: Iterable[Full], *, begun: bool, at_once: bool) -> Iterator[int]:
-        """Write these buffers: yields where each write ends.
+        """Write these buffers. Yields the offset at which each write ends.
 
         ``begun``: the open buffer has bytes, so that it stays the open one. ``at_once``: it is the end of the response,
         and no limit holds.

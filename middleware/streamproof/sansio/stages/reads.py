@@ -1,8 +1,9 @@
 """Each read of the upstream is at most one buffer, and is written on its own.
 
-Knows how many wire bytes a read brings, and that the head lies in the first one when both came together. Holds
-nothing: only the next hop sees where the reads ended. Source: nginx src/http/ngx_http_upstream.c
-ngx_http_upstream_process_non_buffered_request().
+If head and body come together, the head lies in the first read. Nothing is held; only the next hop sees where the reads
+ended.
+
+Source: nginx src/http/ngx_http_upstream.c ngx_http_upstream_process_non_buffered_request().
 """
 
 from __future__ import annotations

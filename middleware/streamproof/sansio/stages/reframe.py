@@ -1,8 +1,8 @@
 """How a hop delimits the body toward its reader.
 
-Knows RFC 9112 section 6: a body of unknown length is chunked to an HTTP/1.1 reader and ended by the close to an
-HTTP/1.0 one; some hops keep a close-delimited answer close-delimited. Stands where the bytes are written, so that
-stages after it count what is on the wire.
+A body of unknown length is chunked to an HTTP/1.1 reader and ends with the close to an HTTP/1.0 one (RFC 9112 section
+6). Some hops keep a close-delimited answer close-delimited. Stands where the bytes are written, so that stages after it
+count what is on the wire.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""A limit on the size of the body.
-
-Knows when a known or a counted length is too long, and what the reader gets instead.
-"""
+"""A limit on the size of the body, named by Content-Length or counted, and what the reader gets above it."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""HAProxy's own compressor: fast, forgetful, and up to 31 bits behind.
+"""HAProxy's own compressor, libslz: fast, without history, and up to 31 bits behind.
 
-Knows how libslz packs one piece: greedy matches of four bytes and more found by a table with one entry a hash, never in
-an earlier piece; fixed Huffman codes, or stored bytes where many literals would need nine bits. Codes are written in
-words of 32 bits, so the last symbols of a piece wait in the compressor for the next one. Written from the format
-(RFC 1951 section 3.2) and the description of the algorithm; the output is a valid gzip stream.
+One piece is packed at a time. Matches of four bytes and more are found with a table of one entry a hash, never in an
+earlier piece. Codes are fixed Huffman codes, or stored bytes where many literals would need nine bits. Codes are
+written in words of 32 bits, so the last symbols of a piece wait for the next one. Written from the format (RFC 1951
+section 3.2) and the description of the algorithm; the output is a valid gzip stream.
 
 Source: haproxy src/slz.c, slz_rfc1951_encode(), copy_lit(), enqueue24(); src/compression.c, which flushes nothing.
 """

@@ -1,7 +1,7 @@
-"""Bytes after the first ``free`` ones leave at a steady rate.
+"""Bytes after the first ``free`` ones leave at a steady rate, ``rate`` bytes a second in steps of ``step`` seconds.
 
-Knows a bucket that empties at ``rate`` bytes a second in steps of ``step`` seconds. Source: AWS API Gateway and Lambda
-documentation, response streaming ("first 10 MB", "first 6 MB" at full speed, then 2 MB/s).
+Source: AWS API Gateway and Lambda documentation, response streaming ("first 10 MB", "first 6 MB" at full speed, then
+2 MB/s).
 """
 
 from __future__ import annotations

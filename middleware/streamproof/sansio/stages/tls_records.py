@@ -1,7 +1,7 @@
-"""Output collected in a buffer of one TLS record, sent when it is full.
+"""Output is collected in a buffer of one TLS record and sent when it is full.
 
-Knows nginx's ``ssl_buffer_size``: what is written without a flush waits until the record is full or the response
-ends, head and chunk framing included. Source: nginx src/event/ngx_event_openssl.c ngx_ssl_send_chain().
+nginx's ``ssl_buffer_size``: bytes that are written without a flush wait until the record is full or the response ends,
+head and chunk framing included. Source: nginx src/event/ngx_event_openssl.c ngx_ssl_send_chain().
 """
 
 from __future__ import annotations
