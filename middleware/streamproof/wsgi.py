@@ -73,6 +73,11 @@ class StreamMiddleware:
         self._listeners = Listeners(on_trace)
         self._keep_chunks = keep_chunks
         self._route = None if via is None else Route(via)
+        self._run: Any = None
+        if self._prepared is not None or self._route is not None:
+            from .adapters.wsgi.driver import run  # now: a reader does not wait for an import
+
+            self._run = run
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if self._prepared is None and self._route is None:
@@ -82,10 +87,9 @@ class StreamMiddleware:
             prepared = None
         if prepared is None and self._route is None:
             return self._recorded(environ, start_response)
-        from .adapters.wsgi.driver import run
-
         recording = self._recording(environ) if self._listeners else None
-        return run(self._app, environ, start_response, request, prepared, self._route, recording)
+        body: Iterable[bytes] = self._run(self._app, environ, start_response, request, prepared, self._route, recording)
+        return body
 
     def _recording(self, environ: WSGIEnvironment) -> Recording:
         server = server_of(environ.get("SERVER_SOFTWARE"))
