@@ -161,6 +161,19 @@ def test_a_trace_has_what_left_the_policy_and_not_the_hops() -> None:
     assert trace.outcome is Outcome.COMPLETE
 
 
+def test_a_failure_stays_the_apps_when_the_reader_leaves_with_the_event_that_reports_it() -> None:
+    traces: list[Trace] = []
+    app = StreamMiddleware(
+        answering(Body(ValueError("asked for")), headers=EVENTS),
+        policy=FlushPolicy(on_error="event"),
+        on_trace=traces.append,
+    )
+    server = Server(app)
+    assert next(iter(server.body)).startswith(b"event: error\n")
+    server.close()
+    assert (traces[0].outcome, traces[0].end.reason) == (Outcome.APP_ERROR, "ValueError")
+
+
 @pytest.mark.parametrize("via", [None, "passthrough"])
 def test_a_failure_that_the_stream_reports_ends_properly(via: str | None) -> None:
     traces: list[Trace] = []

@@ -271,7 +271,7 @@ class Driver:
             self._over = self._over or self._row.deadline is None
         else:
             self._over = True
-        if self._error is not None and self._recording is not None:
+        if self._recording is not None:
             self._recording.app_raised(error)
 
     def _commit(self, *, stream: bool) -> None:
