@@ -29,8 +29,8 @@ def load(name: str) -> Trace:
     lines = [line for line in text.splitlines() if line.strip()]
     if len(lines) > 1 and all(line.startswith(b"{") and line.endswith(b"}") for line in lines):
         raise TraceError(
-            f"{name!r} has {len(lines)} traces. Expected a line number: {name}:1 is the first trace, "
-            f"{name}:{len(lines)} the last."
+            f"{name!r} has {len(lines)} traces. Expected a line number: {name}:1 for the first trace, "
+            f"{name}:{len(lines)} for the last."
         )
     return Trace.from_json(text)
 
@@ -38,9 +38,7 @@ def load(name: str) -> Trace:
 def _line(path: str, number: int) -> Trace:
     lines = Path(path).read_bytes().splitlines()
     if not 1 <= number <= len(lines):
-        raise TraceError(
-            f"{path!r} has no line {number}. Expected a line from 1 to {len(lines)}. Was the file rotated?"
-        )
+        raise TraceError(f"{path!r} has no line {number}. Expected 1 to {len(lines)}. Was the file rotated?")
     return Trace.from_json(lines[number - 1])
 
 
