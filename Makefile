@@ -1,5 +1,5 @@
-# Two commands: `make demo` sets up and runs the main job, `make test` sets up and passes the tests.
-# Each makes its own .venv; a second run is quick, because a stamp remembers what was installed.
+# `make demo` sets up .venv and runs the main job. `make test` sets up .venv and runs all checks.
+# A stamp file records the installation, so a second run skips it.
 
 PYTHON ?= python3
 VENV := .venv
@@ -10,25 +10,27 @@ STAMP := $(VENV)/.installed
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo    set up, serve a real Flask app and show who would hold its stream (about a minute)"
-	@echo "make test    set up, check style and types, run every test, and the quick ones on newer Pythons"
-	@echo "make quick   the quick tests alone"
-	@echo "make lock    bring requirements.lock up to date (needs uv)"
-	@echo "make clean   remove what the others made"
+	@echo "make demo    serve the Flask demo app and show which hops would hold its stream (about a minute)"
+	@echo "make test    check style and types, run every test, and the quick tests on newer Pythons"
+	@echo "make lint    check style and types"
+	@echo "make quick   run the quick tests"
+	@echo "make newer   run the quick tests on each newer Python of this machine"
+	@echo "make lock    update requirements.lock (needs uv)"
+	@echo "make clean   remove environments, caches and build output"
 
 $(STAMP): requirements.lock pyproject.toml $(wildcard middleware/streamproof/adapters/_counting_c/*)
-	@echo "Setting up $(VENV): about half a minute, once."
+	@echo "Setting up $(VENV) (about half a minute, only once)."
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes --requirement requirements.lock
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
 demo: $(STAMP)
-	@echo "Serving a real Flask app with gunicorn, reading its stream, replaying it behind the usual hops."
+	@echo "Serves the Flask demo app with gunicorn, reads its stream, and replays it behind the usual hops."
 	@$(BIN)/streamproof check demo_apps.flask_stream:app /stream
 	@echo
 	@echo "Next: $(BIN)/streamproof check demo_apps.fastapi_llm:app '/search?ai_prompt=the+river' -X POST"
-	@echo "      $(BIN)/streamproof proxy 8000 --via gae-standard    (in front of your own server)"
+	@echo "      $(BIN)/streamproof proxy 8000 --via gae-standard    (in front of your own server on port 8000)"
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""What streamproof costs, measured beside the bare app, layers that do nothing, and layers that others ship.
+"""Benchmarks of streamproof against the bare app, layers that do nothing, and layers of other libraries.
 
-``python -m benchmarks`` prints the table. Not a part of the tests: figures of time are not asserted anywhere.
+``python -m benchmarks`` prints the table. The tests do not run it, because measured times are not asserted.
 """

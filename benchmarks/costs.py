@@ -1,7 +1,7 @@
-"""Measures in this process and with callgrind: instructions and nanoseconds a chunk, microseconds a response, bytes.
+"""Measures layers in this process and with callgrind: instructions, nanoseconds, microseconds and bytes.
 
-Times are paired: all layers take turns within each round, and the least of all rounds counts, because whatever else the
-machine does can only add. Instructions are counted, so they do not vary with load.
+All layers take turns in each round, and the shortest round counts, because other load on the machine can only add time.
+Instruction counts do not depend on load. Real servers are in ``wire.py``.
 """
 
 from __future__ import annotations
@@ -18,32 +18,32 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from .drive import asgi_app, environ, runner, scope, wsgi_app
-from .subjects import KINDS
+from .subjects import SUBJECTS
 
-CHUNKS = 10_000  # what a layer costs once it is under way, not what waking it up costs after the one before
+CHUNKS = 10_000  # many, so that the warm-up after the previous layer does not count
 RESPONSES = 200
-FEW, MANY = 1000, 3000  # chunks of the two runs under callgrind
+FEW, MANY = 1000, 3000  # chunks in the two runs under callgrind
 
 
-def available(kind: str) -> list[str]:
-    """The layers whose packages are here."""
+def available(protocol: str) -> list[str]:
+    """The layers whose packages are installed."""
     found = []
-    for name in KINDS[kind]:
+    for name in SUBJECTS[protocol]:
         try:
-            KINDS[kind][name](wsgi_app(1) if kind == "wsgi" else asgi_app(1))
+            SUBJECTS[protocol][name](wsgi_app(1) if protocol == "wsgi" else asgi_app(1))
         except ImportError:
             continue
         found.append(name)
     return found
 
 
-def looped(kind: str, name: str) -> bool:
-    """Does the layer need an event loop?"""
-    return kind == "asgi" and name.endswith("via")
+def needs_loop(protocol: str, name: str) -> bool:
+    """True when the layer needs an event loop."""
+    return protocol == "asgi" and name.endswith("via")
 
 
-def over_bare(kind: str, names: Iterable[str], rounds: int, chunks: int, times: int) -> dict[str, float]:
-    """Seconds that so many responses take more than through no layer; what needs a loop is held against bare in one."""
+def over_bare(protocol: str, names: Iterable[str], rounds: int, chunks: int, times: int) -> dict[str, float]:
+    """Seconds over bare for ``times`` responses. A layer that needs a loop is compared with bare in a loop."""
 
     def many(call: Callable[[], None]) -> Callable[[], None]:
         def calls() -> None:
@@ -53,15 +53,15 @@ def over_bare(kind: str, names: Iterable[str], rounds: int, chunks: int, times: 
         return calls
 
     names = list(names)
-    calls = {name: many(runner(kind, name, chunks, looped=looped(kind, name))) for name in names}
-    if any(looped(kind, name) for name in names):
-        calls["in a loop"] = many(runner(kind, "bare", chunks, looped=True))
+    calls = {name: many(runner(protocol, name, chunks, in_loop=needs_loop(protocol, name))) for name in names}
+    if any(needs_loop(protocol, name) for name in names):
+        calls["in a loop"] = many(runner(protocol, "bare", chunks, in_loop=True))
     found = least(calls, rounds)
-    return {name: found[name] - found["in a loop" if looped(kind, name) else "bare"] for name in names}
+    return {name: found[name] - found["in a loop" if needs_loop(protocol, name) else "bare"] for name in names}
 
 
 def least(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Seconds that each call takes at least; they take turns."""
+    """The shortest time of each call in seconds, over rounds in which the calls take turns."""
     best = dict.fromkeys(calls, float("inf"))
     for call in calls.values():
         call()
@@ -73,36 +73,38 @@ def least(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, floa
     return best
 
 
-def per_chunk(kind: str, names: Iterable[str], rounds: int) -> dict[str, float]:
+def per_chunk(protocol: str, names: Iterable[str], rounds: int) -> dict[str, float]:
     """Nanoseconds per chunk over bare."""
     gc.disable()
     try:
-        found = over_bare(kind, names, rounds, CHUNKS, 1)
+        found = over_bare(protocol, names, rounds, CHUNKS, 1)
     finally:
         gc.enable()
     return {name: seconds / CHUNKS * 1e9 for name, seconds in found.items()}
 
 
-def per_response(kind: str, names: Iterable[str], rounds: int) -> dict[str, float]:
+def per_response(protocol: str, names: Iterable[str], rounds: int) -> dict[str, float]:
     """Microseconds per response of two chunks over bare."""
-    return {name: seconds / RESPONSES * 1e6 for name, seconds in over_bare(kind, names, rounds, 2, RESPONSES).items()}
+    return {
+        name: seconds / RESPONSES * 1e6 for name, seconds in over_bare(protocol, names, rounds, 2, RESPONSES).items()
+    }
 
 
-def instructions(kind: str, names: Iterable[str]) -> dict[str, int]:
-    """Instructions per chunk over bare, counted by callgrind; empty when valgrind is not here."""
+def instructions(protocol: str, names: Iterable[str]) -> dict[str, int]:
+    """Instructions per chunk over bare, counted by callgrind; empty when valgrind is not installed."""
     names = list(names)
 
     def count(name: str, chunks: int) -> int:
         command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", sys.executable]
-        told = subprocess.run(
-            [*command, "-m", "benchmarks.drive", kind, name, str(chunks)],
+        done = subprocess.run(
+            [*command, "-m", "benchmarks.drive", protocol, name, str(chunks)],
             capture_output=True,
             text=True,
             check=True,
             env={**os.environ, "PYTHONHASHSEED": "0"},
         )
-        found = re.search(r"Collected : (\d+)", told.stderr)
-        assert found is not None, told.stderr
+        found = re.search(r"Collected : (\d+)", done.stderr)
+        assert found is not None, done.stderr
         return int(found[1])
 
     try:
@@ -115,29 +117,29 @@ def instructions(kind: str, names: Iterable[str]) -> dict[str, int]:
     return {name: value - each["bare"] for name, value in each.items()}
 
 
-def live_bytes(kind: str, names: Iterable[str], streams: int = 300) -> dict[str, float]:
-    """Bytes that an open stream holds over bare, after 100 chunks."""
-    held = {name: _held(kind, name, streams) for name in names}
+def live_bytes(protocol: str, names: Iterable[str], streams: int = 300) -> dict[str, float]:
+    """Bytes per open stream over bare, after 100 chunks."""
+    held = {name: _held(protocol, name, streams) for name in names}
     return {name: value - held["bare"] for name, value in held.items()}
 
 
-def _held(kind: str, name: str, streams: int) -> float:
-    wrap = KINDS[kind][name]
-    app: Any = wrap(wsgi_app(1000) if kind == "wsgi" else asgi_app(1000))
-    open_ones: list[Any] = []
-    asked = [dict(environ() if kind == "wsgi" else scope()) for _ in range(streams + 1)]
-    begin = _begin_wsgi if kind == "wsgi" else _begin_asgi
-    open_ones.append(begin(app, asked.pop()))
+def _held(protocol: str, name: str, streams: int) -> float:
+    wrap = SUBJECTS[protocol][name]
+    app: Any = wrap(wsgi_app(1000) if protocol == "wsgi" else asgi_app(1000))
+    open_streams: list[Any] = []
+    requests = [dict(environ() if protocol == "wsgi" else scope()) for _ in range(streams + 1)]
+    begin = _begin_wsgi if protocol == "wsgi" else _begin_asgi
+    open_streams.append(begin(app, requests.pop()))
     gc.collect()
     tracemalloc.start()
     try:
-        open_ones += [begin(app, request) for request in asked]
+        open_streams += [begin(app, request) for request in requests]
         gc.collect()
         return tracemalloc.get_traced_memory()[0] / streams
     finally:
         tracemalloc.stop()
-        for each in open_ones:
-            each[-1].close()
+        for stream in open_streams:
+            stream[-1].close()
 
 
 def _begin_wsgi(app: Any, request: dict[str, Any]) -> Any:
@@ -149,7 +151,7 @@ def _begin_wsgi(app: Any, request: dict[str, Any]) -> Any:
 
 
 class _Pause:
-    """Suspends a coroutine for ever."""
+    """Suspends a coroutine forever."""
 
     def __await__(self) -> Any:
         yield

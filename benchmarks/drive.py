@@ -1,7 +1,7 @@
-"""Drives a wrapped app as a server does, with nothing in between; ``python -m benchmarks.drive KIND SUBJECT CHUNKS``.
+"""Drives a wrapped app as a server does, without a server: ``python -m benchmarks.drive PROTOCOL SUBJECT CHUNKS``.
 
-The app yields one prepared block as often as asked, so that what is left is the layer round it. Run by callgrind, twice
-with different numbers of chunks: the difference is the cost of a chunk, free of all that happens once.
+The app yields one prepared block again and again, so the remaining cost is that of the layer around it. callgrind runs
+it twice with different numbers of chunks. The difference is the cost per chunk, without the cost per response.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any
 
 from streamproof.adapters import compiled
 
-from .subjects import KINDS
+from .subjects import SUBJECTS
 
-#: Set in the environment of the processes that are measured without the compiled counting.
+#: The environment variable that turns off the compiled counting in child processes.
 PURE = "BENCHMARKS_PURE"
 
 BLOCK = b"x" * 100
@@ -25,7 +25,7 @@ MESSAGE = {"type": "http.response.body", "body": BLOCK, "more_body": True}
 
 
 def wsgi_app(chunks: int) -> Any:
-    """An app that streams so many blocks."""
+    """An app that streams ``chunks`` blocks."""
 
     def body() -> Any:
         for _ in range(chunks):
@@ -39,7 +39,7 @@ def wsgi_app(chunks: int) -> Any:
 
 
 def asgi_app(chunks: int) -> Any:
-    """An app that sends so many messages."""
+    """An app that sends ``chunks`` messages."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
@@ -51,7 +51,7 @@ def asgi_app(chunks: int) -> Any:
 
 
 def own(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``function`` with bytecode of its own: CPython specializes that to what it calls, which differs by layer."""
+    """Copy ``function`` with its bytecode, because CPython specializes bytecode to its calls, which differ by layer."""
 
     def copy(code: CodeType) -> CodeType:
         return code.replace(
@@ -62,14 +62,14 @@ def own(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def environ() -> dict[str, Any]:
-    """A request as gunicorn would hand it over."""
+    """The environ of a request, as gunicorn passes it."""
     from werkzeug.test import create_environ
 
     return {**create_environ("/stream?n=1"), "SERVER_SOFTWARE": "gunicorn/27.0.1", "RAW_URI": "/stream?n=1"}
 
 
 def scope() -> dict[str, Any]:
-    """A request as uvicorn would hand it over."""
+    """The scope of a request, as uvicorn passes it."""
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -91,7 +91,7 @@ def _started(status: str, headers: Any, exc_info: Any = None) -> Any:
 
 
 def _written(data: bytes) -> None:
-    """The server's write."""
+    """The server's write callable."""
 
 
 def serve_wsgi(app: Any, request: dict[str, Any]) -> None:
@@ -110,11 +110,11 @@ async def _receive() -> dict[str, Any]:
 
 
 async def _send(message: Any) -> None:
-    """The server's send."""
+    """The server's send callable."""
 
 
 def serve_asgi(app: Any, request: dict[str, Any]) -> None:
-    """Serve one request as an ASGI server does; nothing here ever waits."""
+    """Serve one request as an ASGI server does. Nothing in it waits."""
     coroutine = app(request, _receive, _send)
     try:
         while True:
@@ -125,33 +125,33 @@ def serve_asgi(app: Any, request: dict[str, Any]) -> None:
 
 async def _receive_in_a_loop() -> dict[str, Any]:
     await asyncio.get_running_loop().create_future()
-    raise AssertionError("The reader stays.")
+    raise AssertionError("The future is never resolved, because the reader does not leave.")
 
 
-def runner(kind: str, subject: str, chunks: int, *, looped: bool = False) -> Callable[[], None]:
-    """A call that serves one response of so many chunks through the layer; ``looped``: in an event loop (ASGI)."""
-    if kind == "wsgi":
-        wsgi, first, serve = KINDS[kind][subject](own(wsgi_app)(chunks)), environ(), own(serve_wsgi)
+def runner(protocol: str, subject: str, chunks: int, *, in_loop: bool = False) -> Callable[[], None]:
+    """A callable that serves one response of ``chunks`` chunks through the layer, in an event loop if ``in_loop``."""
+    if protocol == "wsgi":
+        wsgi, first, serve = SUBJECTS[protocol][subject](own(wsgi_app)(chunks)), environ(), own(serve_wsgi)
         return lambda: serve(wsgi, dict(first))
-    asgi, scoped, serve = KINDS[kind][subject](own(asgi_app)(chunks)), scope(), own(serve_asgi)
-    if looped:
+    asgi, scoped, serve = SUBJECTS[protocol][subject](own(asgi_app)(chunks)), scope(), own(serve_asgi)
+    if in_loop:
         loop = asyncio.new_event_loop()
         return lambda: loop.run_until_complete(asgi(dict(scoped), _receive_in_a_loop, _send))
     return lambda: serve(asgi, dict(scoped))
 
 
 def uncompiled() -> None:
-    """Count in Python, in this process and in those that it starts."""
+    """Count in Python, in this process and in its child processes."""
     compiled.counting = None
     os.environ[PURE] = "1"
 
 
-def main(kind: str, subject: str, chunks: str) -> None:
-    """Serve one response to warm up, and one of so many chunks."""
+def main(protocol: str, subject: str, chunks: str) -> None:
+    """Serve one response to warm up, then one of ``chunks`` chunks."""
     if os.environ.get(PURE):
         uncompiled()
-    run = runner(kind, subject, int(chunks))
-    runner(kind, subject, 200)()
+    run = runner(protocol, subject, int(chunks))
+    runner(protocol, subject, 200)()
     run()
 
 

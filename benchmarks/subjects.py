@@ -1,7 +1,7 @@
 """The layers that are compared, each as a function from app to wrapped app.
 
-Knows how each is set up to do its work without sending it anywhere: what is measured is the layer, not a network.
-Recording keeps no chunks (the default): produced and accepted times, gaps, bytes, backpressure, outcome.
+Each layer does its work, but sends its results nowhere, so that the layer is measured and not a network. Recording uses
+the defaults and keeps no chunks.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ WSGIApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 ASGIApp = Callable[[Any, Any, Any], Awaitable[Any]]
 
 
-def _nobody(trace: object) -> None:
-    """Take a trace and do nothing with it."""
+def _discard(trace: object) -> None:
+    """Discard a trace."""
 
 
 def bare(app: Any) -> Any:
@@ -43,11 +43,11 @@ def no_op_send(app: ASGIApp) -> ASGIApp:
 def recording(app: Any) -> Any:
     from streamproof import wrap
 
-    return wrap(app, on_trace=_nobody)
+    return wrap(app, on_trace=_discard)
 
 
-def door(app: Any) -> Any:
-    """As the gunicorn entrypoint wraps: open streams kept, traces queued; nobody listens."""
+def entrypoint(app: Any) -> Any:
+    """Wrap as the gunicorn entrypoint does: it keeps the open streams and queues the traces, without an exporter."""
     from streamproof.settings.assembly import Assembly
     from streamproof.settings.loading import load
 
@@ -57,14 +57,14 @@ def door(app: Any) -> Any:
 def via(app: Any) -> Any:
     from streamproof import wrap
 
-    return wrap(app, on_trace=_nobody, via="passthrough")
+    return wrap(app, on_trace=_discard, via="passthrough")
 
 
 def timed_via(app: Any) -> Any:
-    """A hop with a time limit: on WSGI a thread owns the app."""
+    """A hop with a time limit, which needs a thread on WSGI."""
     from streamproof import wrap
 
-    return wrap(app, on_trace=_nobody, via="heroku")
+    return wrap(app, on_trace=_discard, via="heroku")
 
 
 def opentelemetry_wsgi(app: WSGIApp) -> Any:
@@ -94,7 +94,7 @@ def _sentry() -> None:
 
     if not sentry_sdk.is_initialized():
         sentry_sdk.init(
-            dsn="http://nobody@127.0.0.1:9/1", traces_sample_rate=1.0, transport=_nobody, default_integrations=False
+            dsn="http://nobody@127.0.0.1:9/1", traces_sample_rate=1.0, transport=_discard, default_integrations=False
         )
 
 
@@ -129,7 +129,7 @@ WSGI: dict[str, Callable[[Any], Any]] = {
     "bare": bare,
     "no-op ClosingIterator": closing_iterator,
     "streamproof": recording,
-    "streamproof, door": door,
+    "streamproof, entrypoint": entrypoint,
     "streamproof, via": via,
     "streamproof, timed via": timed_via,
     "OpenTelemetry": opentelemetry_wsgi,
@@ -139,7 +139,7 @@ ASGI: dict[str, Callable[[Any], Any]] = {
     "bare": bare,
     "no-op send": no_op_send,
     "streamproof": recording,
-    "streamproof, door": door,
+    "streamproof, entrypoint": entrypoint,
     "streamproof, via": via,
     "streamproof, timed via": timed_via,
     "OpenTelemetry": opentelemetry_asgi,
@@ -147,4 +147,4 @@ ASGI: dict[str, Callable[[Any], Any]] = {
     "Prometheus": prometheus_asgi,
     "correlation-id": correlation_id,
 }
-KINDS = {"wsgi": WSGI, "asgi": ASGI}
+SUBJECTS = {"wsgi": WSGI, "asgi": ASGI}

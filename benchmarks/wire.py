@@ -1,6 +1,6 @@
-"""Measures with real servers: throughput under ``wrk`` bare and wrapped, and a soak with readers that leave.
+"""Measures layers on real servers: throughput with ``wrk``, and a soak with readers that leave.
 
-Each server runs in a process group of its own on a loopback port. Bare and wrapped take turns.
+Each server runs in a process group of its own on a loopback port. Bare and wrapped apps take turns.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from streamproof import wrap
 from streamproof.settings.assembly import Assembly
 from streamproof.adapters import compiled
 from streamproof.live import recordings
-from streamproof.settings import load
+from streamproof.settings.loading import load
 
 if os.environ.get("BENCHMARKS_PURE"):
     compiled.counting = None
@@ -88,20 +88,20 @@ async def plain_asgi(scope, receive, send):
         gone.cancel()
 
 
-def told(trace):
-    with open(os.environ["TOLD"], "ab", 0) as file:
+def record(trace):
+    with open(os.environ["BENCHMARKS_RECORDS"], "ab", 0) as file:
         file.write(b"%s %d\\n" % (trace.outcome.encode(), trace.stats.chunks))
 
 
-def quiet(trace):
+def discard(trace):
     pass
 
 
 idle_wsgi, idle_asgi = closing_iterator(plain_wsgi), no_op_send(plain_asgi)
-listener = told if os.environ.get("TOLD") else quiet
+listener = record if os.environ.get("BENCHMARKS_RECORDS") else discard
 wsgi, asgi = wrap(plain_wsgi, on_trace=listener), wrap(plain_asgi, on_trace=listener)
-door = Assembly(load(environ={}, folder="/"))
-door_wsgi, door_asgi = door.wrap(plain_wsgi), door.wrap(plain_asgi)
+entrypoint = Assembly(load(environ={}, folder="/"))
+entrypoint_wsgi, entrypoint_asgi = entrypoint.wrap(plain_wsgi), entrypoint.wrap(plain_asgi)
 """
 SERVERS = {
     "gunicorn sync": ("wsgi", ["gunicorn", "--no-control-socket", "-k", "sync", "-b", "{host}:{port}"]),
@@ -114,8 +114,8 @@ SERVERS = {
 
 
 @contextlib.contextmanager
-def served(name: str, app: str, threads: int = 8, told: Path | None = None) -> Iterator[tuple[int, int]]:
-    """Run a server; its port and the process that serves (uvicorn) or manages (gunicorn)."""
+def served(name: str, app: str, threads: int = 8, records: Path | None = None) -> Iterator[tuple[int, int]]:
+    """Run a server; yield its port and the id of its process (uvicorn) or master process (gunicorn)."""
     _, words = SERVERS[name]
     with socket.socket() as sock:
         sock.bind((HOST, 0))
@@ -126,7 +126,7 @@ def served(name: str, app: str, threads: int = 8, told: Path | None = None) -> I
         process = subprocess.Popen(
             [sys.executable, "-m", *command, f"bench_app:{app}"],
             cwd=folder,
-            env={**os.environ, "TOLD": str(told or ""), "PYTHONPATH": str(ROOT)},
+            env={**os.environ, "BENCHMARKS_RECORDS": str(records or ""), "PYTHONPATH": str(ROOT)},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
@@ -147,20 +147,20 @@ def served(name: str, app: str, threads: int = 8, told: Path | None = None) -> I
             process.wait()
 
 
-#: What stands round the app: nothing, a layer that does nothing, recording, and the entrypoint with its log line.
-LAYERS = {"bare": "plain_{}", "no-op": "idle_{}", "recorded": "{}", "entrypoint": "door_{}"}
+#: The layers around the app: none, one that does nothing, recording, and the entrypoint with its log line.
+LAYERS = {"bare": "plain_{}", "no-op": "idle_{}", "recorded": "{}", "entrypoint": "entrypoint_{}"}
 
 
 def throughput(name: str, rounds: int = 9, seconds: int = 2) -> tuple[float, dict[str, float]]:
-    """Responses of 100 x 512 B a second, bare, and the share of it that each layer keeps.
+    """Responses of 100 x 512 B per second with the bare app, and the share of that rate with each layer.
 
-    All take turns in each round, in both directions, and the medians of the rounds' shares count: what else the machine
-    does comes and goes in either.
+    The layers take turns in each round, in alternating order. The result is the median of the rounds' shares, because
+    other load on the machine affects all layers of a round.
     """
-    kind, _ = SERVERS[name]
+    protocol, _ = SERVERS[name]
     rates: dict[str, list[float]] = {layer: [] for layer in LAYERS}
     with contextlib.ExitStack() as stack:
-        ports = {layer: stack.enter_context(served(name, app.format(kind)))[0] for layer, app in LAYERS.items()}
+        ports = {layer: stack.enter_context(served(name, app.format(protocol)))[0] for layer, app in LAYERS.items()}
         for turn in range(rounds):
             for layer in LAYERS if turn % 2 else reversed(LAYERS):
                 command = ["wrk", "-t", "1", "-c", "4", "-d", f"{seconds}s", f"http://{HOST}:{ports[layer]}/"]
@@ -198,22 +198,22 @@ async def _crowd(port: int, readers: int, seconds: float) -> Counter[str]:
 
 
 def soak(name: str, readers: int, seconds: float) -> str:
-    """So many readers that come and go; what was told, and what memory and threads did."""
-    kind, _ = SERVERS[name]
+    """Run readers that come and go; report the records, the memory, and what is left open."""
+    protocol, _ = SERVERS[name]
     with tempfile.TemporaryDirectory() as folder:
-        told = Path(folder, "told")
-        with served(name, kind, threads=readers, told=told) as (port, pid):
+        records = Path(folder, "records")
+        with served(name, protocol, threads=readers, records=records) as (port, pid):
             idle = _left(port)
             asyncio.run(_crowd(port, readers, 2.0))
-            _settle(told)
+            _settle(records)
             before = _rss(pid)
-            first = len(told.read_text().splitlines())
+            first = len(records.read_text().splitlines())
             counts, memory = Counter[str](), [before]
             for _ in range(3):
                 counts += asyncio.run(_crowd(port, readers, seconds / 3))
-                _settle(told)
+                _settle(records)
                 memory.append(_rss(pid))
-            lines = told.read_text().splitlines()[first:]
+            lines = records.read_text().splitlines()[first:]
             threads, left = _threads(pid), _left(port)
     outcomes = Counter(line.split()[0] for line in lines)
     flat = ", ".join(f"{each:.1f}" for each in memory)
@@ -221,23 +221,23 @@ def soak(name: str, readers: int, seconds: float) -> str:
     return (
         f"{name}, {readers} readers, {seconds:g} s: {counts['opened']} streams, {counts['failed']} refused, "
         f"{len(lines)} records {json.dumps(outcomes)}: {verdict}; memory {flat} MiB; "
-        f"left: {left['streams']} streams, {left['tasks'] - idle['tasks']} tasks, {threads} threads (the pool's)"
+        f"left open: {left['streams']} streams, {left['tasks'] - idle['tasks']} tasks; {threads} threads in the server"
     )
 
 
 def _left(port: int) -> dict[str, int]:
-    """What the server still has, but for the request that asks."""
+    """The streams and tasks that are left in the server, without the request that reads them."""
     with urllib.request.urlopen(f"http://{HOST}:{port}/left", timeout=10) as answer:
         found: dict[str, int] = json.load(answer)
     found["streams"] -= 1
     return found
 
 
-def _settle(told: Path) -> None:
+def _settle(records: Path) -> None:
     size, still = -1, 0
     while still < 10:
         time.sleep(0.2)
-        now = told.stat().st_size if told.exists() else 0
+        now = records.stat().st_size if records.exists() else 0
         still = still + 1 if now == size else 0
         size = now
 

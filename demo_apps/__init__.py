@@ -1,4 +1,4 @@
-"""Small apps that stream, one a framework, and a zoo of stacks that hold or lose what they stream.
+"""Small apps that stream, one per framework, and a zoo of stacks that hold or lose their streams.
 
-Run everything from the root of the repository; each module's docstring gives its command.
+Run them from the root of the repository. The docstring of each module has its command.
 """

@@ -1,4 +1,4 @@
-"""The two streams that every demo app serves, blocking and asynchronous: ten chunks, and a model's tokens."""
+"""The two streams of every demo app, ten chunks and a text model's tokens, as blocking and as async generators."""
 
 import asyncio
 import time
@@ -12,27 +12,27 @@ MODEL = "river_letters"
 
 
 def data_chunks(delay: float) -> Iterator[str]:
-    """Ten lines, `delay` seconds after each."""
+    """Yield ten lines, with a pause of `delay` seconds after each."""
     for number in range(CHUNKS):
         yield f"Data chunk {number}\n"
         time.sleep(delay)
 
 
 async def data_chunks_async(delay: float) -> AsyncGenerator[str]:
-    """The same ten lines for an event loop."""
+    """Yield the same ten lines on an event loop."""
     for number in range(CHUNKS):
         yield f"Data chunk {number}\n"
         await asyncio.sleep(delay)
 
 
 def sse_event(data: str, name: str | None = None) -> str:
-    """One server-sent event; a line break in `data` needs a field of its own."""
+    """One server-sent event; each line of `data` becomes a field of its own."""
     head = "" if name is None else f"event: {name}\n"
     return head + "".join(f"data: {line}\n" for line in data.split("\n")) + "\n"
 
 
 def token_events(prompt: str, parameters: Parameters) -> Iterator[str]:
-    """What the model writes for `prompt`, an event a token, then an event that says it is complete."""
+    """Yield one event per token of the model's answer to `prompt`, then an `end` event."""
     model = TextGenerationModel.from_pretrained(MODEL)
     tokens = 0
     for token in model.predict_streaming(prompt, **parameters):
@@ -42,7 +42,7 @@ def token_events(prompt: str, parameters: Parameters) -> Iterator[str]:
 
 
 async def token_events_async(prompt: str, parameters: Parameters) -> AsyncGenerator[str]:
-    """The same events for an event loop."""
+    """Yield the same events on an event loop."""
     model = TextGenerationModel.from_pretrained(MODEL)
     tokens = 0
     async for token in model.predict_streaming_async(prompt, **parameters):

@@ -1,4 +1,4 @@
-"""Two streams from Django without a project: ten chunks, and a text model's tokens, both WSGI and ASGI.
+"""Two streams from Django without a project, on WSGI and ASGI: ten chunks, and a text model's tokens.
 
 gunicorn --bind 127.0.0.1:8000 demo_apps.django_stream:wsgi_app
 uvicorn --host 127.0.0.1 --port 8000 --lifespan off demo_apps.django_stream:asgi_app
@@ -20,7 +20,7 @@ with requires("django"):
     from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, StreamingHttpResponse
     from django.urls import path
 
-# Each site below brings its own URLs and middleware.
+# Each site below has its own URLs and middleware.
 if not settings.configured:
     settings.configure(ALLOWED_HOSTS=["127.0.0.1", "localhost", "testserver"], ROOT_URLCONF=(), MIDDLEWARE=[])
 
@@ -59,17 +59,17 @@ async_urls = _urls(
 
 
 def wsgi_site(urls: tuple[Any, ...], *middleware: str) -> WSGIHandler:
-    """A WSGI app of its own URLs and middleware; one process may have several."""
+    """A WSGI app with its own URLs and middleware. One process can have several."""
     return _site(WSGIHandler, WSGIRequest, urls, middleware)
 
 
 def asgi_site(urls: tuple[Any, ...], *middleware: str) -> ASGIHandler:
-    """An ASGI app of its own URLs and middleware; one process may have several."""
+    """An ASGI app with its own URLs and middleware. One process can have several."""
     return _site(ASGIHandler, ASGIRequest, urls, middleware)
 
 
 def _site(handler_class: Any, request_class: Any, urls: tuple[Any, ...], middleware: tuple[str, ...]) -> Any:
-    settings.MIDDLEWARE = list(middleware)  # read once, when the handler is made
+    settings.MIDDLEWARE = list(middleware)  # Django reads it once, when the handler is created
     handler = handler_class()
     handler.request_class = type("SiteRequest", (request_class,), {"urlconf": urls})
     return handler

@@ -1,9 +1,9 @@
-"""A text model's answer streamed from FastAPI as server-sent events.
+"""A text model's answer, streamed from FastAPI as server-sent events.
 
     uvicorn --host 127.0.0.1 --port 8000 demo_apps.fastapi_llm:app
     python -m demo_apps.llm_client --prompt 'Tell me something funny'
 
-`/` is a page that shows each token as it arrives. The model takes DEMO_TOKEN_DELAY seconds for a token.
+The page at `/` shows each token when it arrives. The model takes DEMO_TOKEN_DELAY seconds per token.
 """
 
 from pathlib import Path
@@ -28,7 +28,7 @@ async def search(
     top_p: Annotated[float, Query(ge=0, le=1)] = 0.8,
     top_k: Annotated[int, Query(ge=1, le=100)] = 40,
 ) -> StreamingResponse:
-    """Stream what the model writes for `ai_prompt`."""
+    """Stream the model's answer to `ai_prompt`."""
     parameters: Parameters = {
         "max_output_tokens": max_output_tokens,
         "temperature": temperature,
@@ -40,5 +40,5 @@ async def search(
 
 @app.get("/", response_class=HTMLResponse)
 def page() -> str:
-    """A page that reads the stream and shows when each token came."""
+    """A page that reads the stream and shows when each token arrived."""
     return Path(__file__).with_name("llm_page.html").read_text(encoding="utf-8")

@@ -1,11 +1,11 @@
-"""Streams from Flask: text, CSV and HTML, the request inside a generator, and errors in mid-stream.
+"""Streams from Flask: text, CSV, HTML, a generator that reads the request, and errors in mid-stream.
 
     flask --app demo_apps.flask_stream run --port 8000
     gunicorn --threads 4 --bind 127.0.0.1:8000 demo_apps.flask_stream:app
     curl -N http://127.0.0.1:8000/stream
     curl -N 'http://127.0.0.1:8000/streamhtml?nblocks=16&block_size=1024'
 
-`/` links to everything. The time between chunks is `?delay=` or DEMO_DELAY, in seconds.
+The page at `/` links to all streams. The time between chunks is `?delay=` or DEMO_DELAY, in seconds.
 """
 
 import csv
@@ -26,18 +26,18 @@ pages = Blueprint("pages", __name__)
 
 LINKS = {
     "/stream": "ten chunks, half a second apart",
-    "/large.csv?rows=100000": "rows of CSV, never all of them in memory",
+    "/large.csv?rows=100000": "a CSV export that is never completely in memory",
     "/streamhtml?nblocks=16&block_size=1024": "a page in 16 blocks of 1024 bytes",
     "/streamhtml?nblocks=16&block_size=1024&delay=0.5": "the same page, slow enough to watch",
     "/with-context?name=Ada": "a generator that reads the request, with stream_with_context",
-    "/without-context?name=Ada": "the same generator without it: it breaks in mid-stream",
-    "/error/handled": "an error in mid-stream that the reader is told of",
+    "/without-context?name=Ada": "the same generator without stream_with_context, which fails in mid-stream",
+    "/error/handled": "an error in mid-stream that is reported in the stream",
     "/error/unhandled": "an error in mid-stream that cuts the stream",
 }
 
 
 def create_app() -> Flask:
-    """A Flask app with every stream; a new one each time, so that an extension can be added to it."""
+    """Create a Flask app with all streams. Each call creates a new app, to which an extension can be added."""
     app = Flask(__name__)
     app.register_blueprint(pages)
     app.register_error_handler(query.BadQueryError, _bad_request)
@@ -50,7 +50,7 @@ def _bad_request(error: query.BadQueryError) -> Response:
 
 @pages.get("/")
 def index() -> str:
-    """Links to everything here."""
+    """Links to all streams."""
     items = "\n".join(
         f'<li><a href="{html.escape(link)}">{html.escape(link)}</a>: {text}</li>' for link, text in LINKS.items()
     )
@@ -65,7 +65,7 @@ def stream() -> Response:
 
 @pages.get("/large.csv")
 def large_csv() -> Response:
-    """As many rows as asked for, each made when it is wanted."""
+    """CSV with `rows` rows, each produced when the server asks for it."""
     rows = query.whole_number(request.args, "rows", 1000, 0, 10_000_000)
     return Response(_csv_rows(rows), mimetype="text/csv")
 
@@ -85,7 +85,7 @@ def _csv_line(*fields: object) -> str:
 
 @pages.get("/streamhtml")
 def stream_html() -> Response:
-    """A page of `nblocks` blocks of `block_size` bytes, each a chunk."""
+    """A page of `nblocks` blocks, each a chunk of `block_size` bytes."""
     blocks = query.whole_number(request.args, "nblocks", 16, 1, 10_000)
     size = query.whole_number(request.args, "block_size", 1024, 64, 1_048_576)
     delay = query.real_number(request.args, "delay", 0, 0, query.LONGEST_DELAY)
@@ -118,7 +118,7 @@ def with_context() -> Response:
 
 @pages.get("/without-context")
 def without_context() -> Response:
-    """The same generator, run after the request's context has gone: RuntimeError after the first chunk."""
+    """The same generator without the request context. It raises RuntimeError after the first chunk."""
     return Response(_greeting(query.chunk_delay(request.args)), mimetype="text/plain")
 
 
@@ -130,12 +130,12 @@ def _greeting(delay: float) -> Iterator[str]:
 
 
 class SourceLostError(Exception):
-    """What the stream reads from has gone."""
+    """The source of the stream has failed."""
 
 
 @pages.get("/error/handled")
 def error_handled() -> Response:
-    """The reader is told in the stream, which then ends as it should: the status went out long ago."""
+    """An error after the head, when the status can no longer change. The stream reports it and ends cleanly."""
 
     def generate() -> Iterator[str]:
         try:
@@ -149,7 +149,7 @@ def error_handled() -> Response:
 
 @pages.get("/error/unhandled")
 def error_unhandled() -> Response:
-    """The server can only cut the connection, and a reader who does not look for the end never knows."""
+    """An error that ends the stream. The server cuts the connection, and only a reader that checks the end notices."""
     return Response(_failing_source(query.chunk_delay(request.args)), mimetype="text/plain")
 
 

@@ -1,8 +1,8 @@
-"""A reader of the streamed text model that prints each line with the time at which it arrived.
+"""A client for the streamed text model. It prints each line with its arrival time.
 
     python -m demo_apps.llm_client --url http://127.0.0.1:8000/search --prompt 'Tell me something funny'
 
-Even times mean that the tokens streamed; one time for all of them means that something on the way held them.
+Evenly spaced times mean that the tokens streamed. One time for all lines means that a hop held them.
 """
 
 import argparse
@@ -21,13 +21,13 @@ PROMPT = "Tell me something funny"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the stream as it arrives; 0 when it came whole, 1 when it did not."""
+    """Print the stream while it arrives. Return 0 when it is complete, else 1."""
     options = _parser().parse_args(arguments)
     arrivals: list[float] = []
     answered = False
     begin = time.monotonic()
     try:
-        # stream=True, or requests itself would collect the whole body first.
+        # Without stream=True, requests collects the whole body first.
         with requests.post(
             options.url, params={"ai_prompt": options.prompt}, stream=True, timeout=options.timeout
         ) as response:
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(error, requests.Timeout):
             return _fail(f"{options.url} sent nothing for {options.timeout:g} seconds.")
         if isinstance(error, requests.ConnectionError):
-            return _fail(f"Nothing answers at {options.url}. Is the server running?")
+            return _fail(f"No server answers at {options.url}. Is it running?")
         return _fail(f"{options.url} cannot be read: {error}")
     print(f"--- the stream ends: {_summary(arrivals)} ---")
     return 0
@@ -73,11 +73,13 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m demo_apps.llm_client", description="Print a streamed answer with arrival times."
     )
     parser.add_argument("--url", default=URL, help="where to POST the prompt (default: %(default)s)")
-    parser.add_argument("--prompt", default=PROMPT, help="what to ask (default: %(default)s)")
-    parser.add_argument("--timeout", type=float, default=60, help="longest silence in seconds (default: %(default)s)")
-    # requests' own default, 512, waits for so many bytes of a body without chunked coding: it would hold.
+    parser.add_argument("--prompt", default=PROMPT, help="the prompt (default: %(default)s)")
     parser.add_argument(
-        "--chunk-size", type=_size, default=1, help="bytes that iter_lines waits for (default: %(default)s)"
+        "--timeout", type=float, default=60, help="the longest silence in seconds (default: %(default)s)"
+    )
+    # The default of requests is 512. A body without chunked coding would then be held until 512 bytes have arrived.
+    parser.add_argument(
+        "--chunk-size", type=_size, default=1, help="bytes per read of iter_lines (default: %(default)s)"
     )
     return parser
 

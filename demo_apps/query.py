@@ -1,4 +1,4 @@
-"""What the demo apps read from a query string, with one clear sentence when it cannot be used."""
+"""Parses the query string of the demo apps. An invalid value is an error of one sentence."""
 
 import math
 import os
@@ -9,17 +9,17 @@ LONGEST_PROMPT = 2000
 
 
 class Query(Protocol):
-    """Read access by name: a dict, Werkzeug's MultiDict and Django's QueryDict all have it."""
+    """Access to query values by name, as in a dict, Werkzeug's MultiDict and Django's QueryDict."""
 
     def get(self, key: str, /) -> str | None: ...
 
 
 class BadQueryError(ValueError):
-    """A value that the reader sent and that cannot be used; the text is the body of the 400."""
+    """The request has an invalid value. The message is the body of the 400 response."""
 
 
 class Parameters(TypedDict):
-    """Sampling parameters, named as hosted text models name them."""
+    """Sampling parameters, with the names that hosted text models use."""
 
     max_output_tokens: int
     temperature: float
@@ -32,7 +32,7 @@ def whole_number(query: Query, name: str, default: int, low: int, high: int) -> 
     text = query.get(name)
     if text is None:
         return default
-    # isascii and isdecimal: int() would also take "1_000", " 7 " and other scripts' digits.
+    # int() alone would also accept "1_000", " 7 " and digits of other scripts.
     if not (text.isascii() and text.isdecimal() and len(text) <= 12 and low <= int(text) <= high):
         raise BadQueryError(f"{name} must be a whole number from {low} to {high}, not {text!r}.\n")
     return int(text)
@@ -45,12 +45,12 @@ def real_number(query: Query, name: str, default: float, low: float, high: float
 
 
 def chunk_delay(query: Query) -> float:
-    """Seconds between chunks: `?delay=`, else DEMO_DELAY, else half a second."""
+    """Seconds between chunks: `?delay=`, else DEMO_DELAY, else 0.5."""
     return real_number(query, "delay", _from_environment("DEMO_DELAY", 0.5), 0, LONGEST_DELAY)
 
 
 def token_delay() -> float:
-    """Seconds that the text model takes for a token: DEMO_TOKEN_DELAY, else a twentieth."""
+    """Seconds per token of the text model: DEMO_TOKEN_DELAY, else 0.05."""
     return _from_environment("DEMO_TOKEN_DELAY", 0.05)
 
 
@@ -79,7 +79,7 @@ def _from_environment(name: str, default: float) -> float:
     try:
         return _real(name, text, 0, LONGEST_DELAY)
     except BadQueryError as error:
-        # The one who started the server got it wrong, not the reader: no 400.
+        # The environment of the server is wrong, not the request, so this is not a 400.
         raise RuntimeError(str(error).strip()) from None
 
 

@@ -1,4 +1,4 @@
-"""Two streams as a plain ASGI app: ten chunks, and a text model's tokens.
+"""A plain ASGI app with two streams: ten chunks, and a text model's tokens.
 
 uvicorn --host 127.0.0.1 --port 8000 demo_apps.raw_asgi:app
 curl -N http://127.0.0.1:8000/stream
@@ -39,12 +39,12 @@ ROUTES: dict[str, tuple[str, Callable[[query.Query], tuple[str, AsyncGenerator[s
 
 
 async def app(scope: Message, receive: Receive, send: Send) -> None:
-    """Answer `/stream` and `/search`, and stop producing when the reader has gone."""
+    """Answer `/stream` and `/search`, and stop producing when the reader leaves."""
     if scope["type"] == "lifespan":
         await live(receive, send)
         return
     if scope["type"] != "http":
-        raise NotImplementedError(f"This app answers HTTP only, not {scope['type']}.")
+        raise NotImplementedError(f"This app supports only HTTP, not {scope['type']}.")
     if scope["path"] not in ROUTES:
         await send_text(send, 404, "There is /stream (GET) and /search (POST).\n")
         return
@@ -66,7 +66,7 @@ def query_of(scope: Message) -> query.Query:
 
 
 async def send_stream(send: Send, content_type: str, chunks: AsyncGenerator[str]) -> None:
-    """Send each chunk as a body event of its own."""
+    """Send each chunk as one body event."""
     await send(
         {
             "type": "http.response.start",
@@ -81,7 +81,7 @@ async def send_stream(send: Send, content_type: str, chunks: AsyncGenerator[str]
 
 
 async def send_text(send: Send, status: int, text: str, headers: list[tuple[bytes, bytes]] | None = None) -> None:
-    """Send a whole short answer."""
+    """Send a complete short response."""
     body = text.encode()
     fixed = [(b"content-type", PLAIN.encode()), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": fixed + (headers or [])})
@@ -89,7 +89,7 @@ async def send_text(send: Send, status: int, text: str, headers: list[tuple[byte
 
 
 async def until_disconnect(receive: Receive, work: Coroutine[Any, Any, None]) -> None:
-    """Run `work`, and cancel it when the reader goes: servers take what is sent to nobody in silence."""
+    """Run `work` and cancel it when the reader leaves, because servers silently discard what is sent after that."""
     working = asyncio.create_task(work)
     leaving = asyncio.create_task(_disconnected(receive))
     try:
@@ -103,7 +103,7 @@ async def until_disconnect(receive: Receive, work: Coroutine[Any, Any, None]) ->
 
 
 async def live(receive: Receive, send: Send) -> None:
-    """Agree to start and to stop: there is nothing to set up."""
+    """Complete the lifespan events; the app has nothing to set up."""
     while True:
         message = await receive()
         await send({"type": f"{message['type']}.complete"})

@@ -1,4 +1,4 @@
-"""Two streams as a plain WSGI app: ten chunks, and a text model's tokens.
+"""A plain WSGI app with two streams: ten chunks, and a text model's tokens.
 
 gunicorn --bind 127.0.0.1:8000 demo_apps.raw_wsgi:app
 curl -N http://127.0.0.1:8000/stream
@@ -36,7 +36,7 @@ ROUTES: dict[str, tuple[str, Callable[[query.Query], tuple[str, Iterable[str]]]]
 
 
 def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-    """Answer `/stream` and `/search`; a generator's blocks leave one by one."""
+    """Answer `/stream` and `/search`. The blocks of a generator leave one by one."""
     if environ["PATH_INFO"] not in ROUTES:
         return _refuse(start_response, "404 Not Found", "There is /stream (GET) and /search (POST).\n")
     method, view = ROUTES[environ["PATH_INFO"]]

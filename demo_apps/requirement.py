@@ -1,10 +1,10 @@
-"""A missing package, told in one sentence."""
+"""An error of one sentence for a missing package."""
 
 from types import TracebackType
 
 
 class requires:
-    """Imports made inside say what to install when `distribution` is not there."""
+    """Context manager for imports. If `distribution` is missing, the error gives the pip command."""
 
     def __init__(self, distribution: str, module: str | None = None) -> None:
         self.distribution = distribution
@@ -16,7 +16,7 @@ class requires:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        # Only the package itself: a module missing inside it is another story and keeps its traceback.
+        # A module that is missing inside the package is another fault and keeps its traceback.
         if isinstance(error, ModuleNotFoundError) and error.name == self.module:
             raise ModuleNotFoundError(
                 f"This demo needs {self.distribution}: pip install {self.distribution}", name=self.module

@@ -1,6 +1,6 @@
-"""An offline stand-in for a hosted text model: a small Markov chain over the letters that lie beside it.
+"""An offline text model for the demos: a small Markov chain over the text in `river_letters.txt`.
 
-The same prompt and parameters always give the same text, so what a reader received can be checked.
+The same prompt and parameters always give the same text, so tests can check what a reader received.
 """
 
 import asyncio
@@ -18,20 +18,20 @@ from typing import Self
 from demo_apps.query import token_delay
 
 _TOKEN = re.compile(r"[A-Za-z]+(?:'[A-Za-z]+)?|[.,;:?!]")
-_END = ""  # what stands after a paragraph's last token, and before its first
-_ANSWER = 60  # tokens after which the end of a paragraph is the end of the answer, too
-# A pair of words says more about the next than the last word alone; by pairs only, so few pages are recited.
+_END = ""  # the token before the first and after the last of a paragraph
+_ANSWER = 60  # tokens after which the end of a paragraph ends the answer
+# A pair of words predicts the next word better than the last word alone. Pairs alone would recite a text this short.
 _PAIR_WEIGHT = 6.0
 
 
 def letters(name: str) -> str:
-    """The text called `name` that the chain learns from."""
+    """The text `name`, from which the chain learns."""
     return Path(__file__).with_name(f"{name}.txt").read_text(encoding="ascii")
 
 
 @dataclass(frozen=True, slots=True)
 class TextGenerationModel:
-    """A text model with the streaming interface of the hosted ones."""
+    """A text model with the streaming interface of hosted models."""
 
     after_word: Mapping[str, Counter[str]]
     after_pair: Mapping[tuple[str, str], Counter[str]]
@@ -39,7 +39,7 @@ class TextGenerationModel:
     @classmethod
     @functools.cache
     def from_pretrained(cls, name: str) -> Self:
-        """The chain learnt from the text called `name`."""
+        """Learn a chain from the text `name`."""
         after_word: defaultdict[str, Counter[str]] = defaultdict(Counter)
         after_pair: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
         for paragraph in letters(name).split("\n\n"):
@@ -59,7 +59,7 @@ class TextGenerationModel:
         top_p: float = 0.8,
         top_k: int = 40,
     ) -> Iterator[str]:
-        """The tokens written for `prompt`, each after the time that the model takes for one."""
+        """Yield the tokens of the answer to `prompt`, each after the delay of one token."""
         delay = token_delay()
         for token in self.generate(prompt, max_output_tokens, temperature, top_p, top_k):
             time.sleep(delay)
@@ -74,7 +74,7 @@ class TextGenerationModel:
         top_p: float = 0.8,
         top_k: int = 40,
     ) -> AsyncIterator[str]:
-        """The same tokens for an event loop."""
+        """Yield the same tokens on an event loop."""
         delay = token_delay()
         for token in self.generate(prompt, max_output_tokens, temperature, top_p, top_k):
             await asyncio.sleep(delay)
@@ -83,7 +83,7 @@ class TextGenerationModel:
     def generate(
         self, prompt: str, max_output_tokens: int, temperature: float, top_p: float, top_k: int
     ) -> Iterator[str]:
-        """The tokens written for `prompt`, at once: joined they are the text."""
+        """Yield the tokens of the answer to `prompt` without delay. Concatenated, they are the text."""
         rng = random.Random(hashlib.sha256(prompt.encode()).digest())
         written: Counter[tuple[str, str]] = Counter()
         before, last = _END, self._subject(prompt)
@@ -104,7 +104,7 @@ class TextGenerationModel:
             tokens += 1
 
     def _subject(self, prompt: str) -> str:
-        """The rarest word of the prompt that the letters know, so that the answer is about it."""
+        """The prompt's rarest word in the text, which becomes the subject of the answer."""
         known = [word for word in map(str.lower, _TOKEN.findall(prompt)) if word in self.after_word]
         words = [word for word in known if word.isalpha() and len(word) > 3]
         return min(words, key=lambda word: (self.after_word[word].total(), word), default=_END)
@@ -113,17 +113,17 @@ class TextGenerationModel:
         weights: dict[str, float] = {token: float(count) for token, count in self.after_word[last].items()}
         for token, count in self.after_pair.get((before, last), Counter[str]()).items():
             weights[token] += _PAIR_WEIGHT * count
-        # What was written once is less likely again: a cold chain would otherwise walk in circles for ever.
+        # A pair that was written becomes less likely. Otherwise a low temperature would repeat itself forever.
         return {token: weight / (1 + 4 * written[last, token]) for token, weight in weights.items()}
 
 
 def sample(weights: Mapping[str, float], rng: random.Random, *, temperature: float, top_p: float, top_k: int) -> str:
-    """Draw a token: the `top_k` heaviest, sharpened by `temperature`, cut at a share of `top_p`."""
+    """Draw one of the `top_k` likeliest tokens, sharpened by `temperature` and limited to a share of `top_p`."""
     ranked = sorted(weights.items(), key=lambda item: (-item[1], item[0]))[:top_k]
     if temperature == 0:
         return ranked[0][0]
     heaviest = ranked[0][1]
-    # The softmax of log-weights over the temperature, without the logarithms.
+    # This is the softmax of the log-weights over the temperature, without logarithms.
     shares = [(weight / heaviest) ** (1 / temperature) for _, weight in ranked]
     wanted = top_p * sum(shares)
     kept, total = 0, 0.0

@@ -363,10 +363,10 @@ def test_flask_generator_reads_the_request_only_with_its_context(flask_app: WSGI
     assert (broken.status, broken.text) == (200, "Hello ")
 
 
-def test_flask_error_in_mid_stream_is_told_or_cuts(flask_app: WSGIApplication) -> None:
+def test_flask_error_in_mid_stream_is_reported_or_cuts(flask_app: WSGIApplication) -> None:
     before = b"".join(DATA[:3])
-    told = Reader().read_wsgi(flask_app, "/error/handled")
-    assert told.body == before + b"Error: the source has gone. The data above is incomplete.\n"
+    reported = Reader().read_wsgi(flask_app, "/error/handled")
+    assert reported.body == before + b"Error: the source has gone. The data above is incomplete.\n"
     cut = Reader()
     with pytest.raises(Exception, match="the source has gone"):
         cut.read_wsgi(flask_app, "/error/unhandled")
@@ -446,7 +446,7 @@ def test_client_says_that_no_server_is_there(
         unheard.bind(("127.0.0.1", 0))  # bound and not listening: refused, and nobody else can take the port
         url = f"http://127.0.0.1:{unheard.getsockname()[1]}/search"
         assert run_client(["--url", url]) == 1
-    assert capsys.readouterr().err == f"Nothing answers at {url}. Is the server running?\n"
+    assert capsys.readouterr().err == f"No server answers at {url}. Is it running?\n"
 
 
 @pytest.mark.usefixtures("no_delay")
@@ -819,9 +819,7 @@ class Uninstalled(MetaPathFinder):
         ("demo_apps.zoo.bridge_never_closes", "asgiref", "asgiref"),
     ],
 )
-def test_missing_package_is_told_in_one_sentence(
-    monkeypatch: pytest.MonkeyPatch, module: str, package: str, name: str
-) -> None:
+def test_missing_package_is_one_sentence(monkeypatch: pytest.MonkeyPatch, module: str, package: str, name: str) -> None:
     if name == "flask-compress":
         need("flask")  # which its module imports first
     for loaded in [key for key in sys.modules if key in (module, package) or key.startswith(f"{package}.")]:

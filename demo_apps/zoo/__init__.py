@@ -1,6 +1,6 @@
-"""Stacks that hold or lose streamed bytes for real, each a small file whose first line says what is wrong.
+"""Real stacks that hold or lose streamed bytes. Each is a small file whose first line names the fault.
 
-Every exhibit is one of the apps next door, which stream, and one thing more. This list imports none of them.
+Each exhibit is one of the demo apps, which stream, and one additional layer or change. This list imports none of them.
 """
 
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Exhibit:
-    """One stack, how to run it and what is wrong with it."""
+    """One stack, the command that runs it, and its fault."""
 
     name: str
-    target: str  # "package.module:attribute", as servers take it
+    target: str  # "package.module:attribute", as servers accept it
     kind: Literal["wsgi", "asgi"]
     server: Literal["gunicorn", "uvicorn", "daphne"]
     path: str
-    headers: tuple[tuple[str, str], ...]  # what the request needs for the fault to show
+    headers: tuple[tuple[str, str], ...]  # request headers that the fault needs
     fault: str
-    package: str | None  # the distribution it needs besides its server
+    package: str | None  # the distribution that it needs, besides its server
 
 
 ZOO: tuple[Exhibit, ...] = (
@@ -29,7 +29,7 @@ ZOO: tuple[Exhibit, ...] = (
         server="uvicorn",
         path="/stream",
         headers=(("Accept-Encoding", "br"),),
-        fault="starlette-compress flushes only the types it knows as streams; text/plain is held to the end",
+        fault="starlette-compress flushes only the types that it knows as streams; text/plain is held to the end",
         package="starlette-compress",
     ),
     Exhibit(
@@ -69,7 +69,7 @@ ZOO: tuple[Exhibit, ...] = (
         server="gunicorn",
         path="/stream",
         headers=(),
-        fault="Werkzeug's ProfilerMiddleware joins the body to time it; every chunk is held to the end",
+        fault="Werkzeug's ProfilerMiddleware collects the body to time it; every chunk is held to the end",
         package="werkzeug",
     ),
     Exhibit(
@@ -79,7 +79,7 @@ ZOO: tuple[Exhibit, ...] = (
         server="uvicorn",
         path="/stream",
         headers=(),
-        fault="asgiref's WsgiToAsgi never calls close() on the WSGI iterable; what it would free is lost",
+        fault="asgiref's WsgiToAsgi never calls close() on the WSGI iterable; its resources leak",
         package="asgiref",
     ),
     Exhibit(
@@ -99,7 +99,7 @@ ZOO: tuple[Exhibit, ...] = (
         server="daphne",
         path="/stream",
         headers=(),
-        fault="an async generator that blocks keeps daphne's event loop from writing; all is held to the end",
+        fault="an async generator blocks, so daphne's event loop cannot write; every chunk is held to the end",
         package=None,
     ),
     Exhibit(
@@ -109,7 +109,7 @@ ZOO: tuple[Exhibit, ...] = (
         server="uvicorn",
         path="/stream",
         headers=(),
-        fault="time.sleep in an async app stops the event loop; every other reader waits for the end",
+        fault="time.sleep in an async app stops the event loop; every other reader waits until the stream ends",
         package=None,
     ),
 )

@@ -1,4 +1,4 @@
-"""asgiref's WsgiToAsgi never calls close() on the WSGI iterable: what close() would free is lost.
+"""asgiref's WsgiToAsgi never calls close() on the WSGI iterable: its resources leak.
 
     uvicorn --host 127.0.0.1 --port 8000 demo_apps.zoo.bridge_never_closes:app
     gunicorn --bind 127.0.0.1:8000 demo_apps.zoo.bridge_never_closes:wsgi_app
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Closing:
-    """A body that tells when it begins and when it is closed."""
+    """A body that prints when it begins and when it is closed."""
 
     def __init__(self, body: Iterable[bytes]) -> None:
         self._body = body
@@ -31,14 +31,14 @@ class Closing:
         return iter(self._body)
 
     def close(self) -> None:
-        """Tell that the server, or the bridge, did what WSGI asks of it."""
+        """Print that the server or the bridge called close(), as WSGI requires."""
         print("close() ran", flush=True)
         if hasattr(self._body, "close"):
             self._body.close()
 
 
 def wsgi_app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Closing:
-    """The streaming app, with a body that tells when it is closed."""
+    """The streaming app, with a body that prints when it is closed."""
     return Closing(streaming_app(environ, start_response))
 
 

@@ -1,4 +1,4 @@
-"""Django under ASGI holds a blocking iterator to the end: it makes a list of it first, with a warning.
+"""Django under ASGI holds a blocking iterator to the end: it turns the iterator into a list first, with a warning.
 
 uvicorn --host 127.0.0.1 --port 8000 --lifespan off demo_apps.zoo.django_blocking_iterator:app
 curl -N http://127.0.0.1:8000/stream

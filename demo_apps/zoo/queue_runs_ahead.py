@@ -1,9 +1,9 @@
-"""A thread drains the app into an unbounded queue: it runs ahead of the reader, who cannot slow it down.
+"""A thread drains the app into an unbounded queue: the app runs ahead, and a slow reader cannot slow it down.
 
     gunicorn --bind 127.0.0.1:8000 demo_apps.zoo.queue_runs_ahead:app
     curl -N --limit-rate 4 'http://127.0.0.1:8000/stream?delay=0'
 
-What the reader leaves unread was produced all the same, and stays in memory until then.
+The app produces what the reader has not read yet, and the queue keeps it in memory.
 """
 
 import threading
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class RunAhead:
-    """Middleware that produces in a thread of its own."""
+    """Middleware that runs the app's iterable in a thread of its own."""
 
     def __init__(self, app: "WSGIApplication") -> None:
         self._app = app

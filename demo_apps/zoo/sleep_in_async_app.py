@@ -3,7 +3,7 @@
     uvicorn --host 127.0.0.1 --port 8000 demo_apps.zoo.sleep_in_async_app:app
     curl -N http://127.0.0.1:8000/stream & curl http://127.0.0.1:8000/ping
 
-The stream itself looks healthy; it is `/ping`, which does nothing, that takes five seconds.
+The stream itself looks healthy. `/ping` does no work, but takes five seconds.
 """
 
 import time
@@ -14,9 +14,9 @@ from demo_apps.raw_asgi import PLAIN, Message, Receive, Send, query_of, send_tex
 
 
 async def app(scope: Message, receive: Receive, send: Send) -> None:
-    """Ten chunks at `/stream`, a short answer elsewhere."""
+    """Send ten chunks at `/stream`, and a short response elsewhere."""
     if scope["type"] != "http":
-        raise NotImplementedError(f"This app answers HTTP only, not {scope['type']}.")
+        raise NotImplementedError(f"This app supports only HTTP, not {scope['type']}.")
     if scope["path"] != "/stream":
         await send_text(send, 200, "pong\n")
         return

@@ -1,4 +1,4 @@
-"""starlette-compress holds text/plain to the end: it flushes only the types it knows as streams.
+"""starlette-compress holds text/plain to the end: it flushes only the types that it knows as streams.
 
 uvicorn --host 127.0.0.1 --port 8000 demo_apps.zoo.starlette_compress_text:app
 curl -N --compressed http://127.0.0.1:8000/stream

@@ -1,4 +1,4 @@
-"""Tells in one sentence which extra is missing, before anything is imported that needs it."""
+"""Checks that an optional package is installed, before a module that needs it is imported."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from .sansio.errors import StreamProofError
 
 
 def need(module: str, doing: str, extra: str = "cli") -> None:
-    """Raises StreamProofError when ``module`` is not installed; ``doing`` says what needs it."""
+    """Raise StreamProofError when ``module`` is not installed; ``doing`` names what needs it."""
     if find_spec(module) is None:
         raise StreamProofError(
-            f"{doing} needs {module}, which is not installed. Expected the extra {extra!r}: "
-            f"pip install 'streamproof[{extra}]'. Is this the environment that you installed it in?"
+            f"{doing} needs {module}, which is not installed. Install it: pip install 'streamproof[{extra}]'."
         )

@@ -1,4 +1,4 @@
-"""``streamproof check`` with real servers: what it says of a stream, of its joining twin, and of each way to fail."""
+"""``streamproof check`` with real servers: its report on a stream, on the buffered twin, and on each way to fail."""
 
 from __future__ import annotations
 
@@ -83,13 +83,15 @@ def test_a_stream_is_healthy_where_it_streams_and_held_where_it_is(check: Run) -
     assert seen["nginx:proxy_http_version=1.1"]["verdict"]["word"] == "streams"
 
 
-def test_its_joining_twin_is_not_a_stream(check: Run) -> None:
+def test_its_buffered_twin_is_not_a_stream(check: Run) -> None:
     status, out, _ = check("tests.support.streams:joined", "--json")
     assert status == 1
     assert words(out) == {"app": "not a stream", "server": "not a stream"}
     (note,) = notes(out)
     assert note.startswith("GET / is not a stream: the body came in one chunk, 0.2")
-    assert note.endswith(" s after the request. Expected chunks. Does the view join what it should yield?")
+    assert note.endswith(
+        " s after the request. Expected several chunks. Does the view collect the body before it returns?"
+    )
 
 
 def test_the_vias_that_are_asked_for_decide_the_status(check: Run) -> None:
@@ -138,7 +140,7 @@ def test_a_server_that_runs_already_is_read_by_its_url(check: Run) -> None:
     assert words(out) == {"server": "streams", "passthrough": "streams", "nginx": "held to the end"}
 
 
-def test_a_recording_is_kept_and_replay_says_the_same_of_it(
+def test_a_saved_recording_replays_to_the_same_report(
     check: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kept = tmp_path / "stream.json"
@@ -152,7 +154,7 @@ def test_a_recording_is_kept_and_replay_says_the_same_of_it(
     assert (status, again) == (1, first)
 
 
-def test_the_request_is_said_as_curl_has_it(check: Run, tmp_path: Path) -> None:
+def test_the_request_has_curls_options(check: Run, tmp_path: Path) -> None:
     kept = tmp_path / "stream.json"
     arguments = ["-d", "a=1", "-d", "b=2", "-H", "X-A: b", "-H", "Accept-Encoding:", "--save", str(kept)]
     status, out, _ = check(STREAMING, "search?q=a b", *arguments, "--json", "--via", "passthrough")
@@ -169,29 +171,29 @@ def test_the_request_is_said_as_curl_has_it(check: Run, tmp_path: Path) -> None:
     [
         (
             "sized",
-            "GET / is not a stream: the body came in one chunk, its Content-Length 5 known beforehand, 0.00",
+            "GET / is not a stream: the body came in one chunk with Content-Length 5, 0.00",
         ),
-        ("missing", "GET / answered 404 Not Found (nothing here). Expected a streamed response. Is the path right?"),
+        ("missing", "GET / answered 404 Not Found (nothing here). Expected a streamed response. Is the path correct?"),
         (
             "moved",
-            "GET / answered 302 Found, to /there. Expected a streamed response. Is that the path to check?",
+            "GET / answered 302 Found, a redirect to /there. Expected a streamed response. Is that the path to check?",
         ),
         (
             "raises_before",
-            "GET / answered 500 Internal Server Error: the app raised before its response began: "
+            "GET / answered 500 Internal Server Error: the app raised before the response started: "
             "ValueError: before the head.",
         ),
         (
             "raises_within",
-            "The app raised after 2 chunks: ValueError: in the middle; the reader sees a response that was broken off.",
+            "The app raised after 2 chunks: ValueError: in the middle. The reader sees an incomplete response.",
         ),
     ],
 )
-def test_each_answer_that_is_no_stream_is_told(check: Run, attribute: str, note: str) -> None:
+def test_each_answer_that_is_not_a_stream_has_a_note(check: Run, attribute: str, note: str) -> None:
     status, out, _ = check(f"tests.support.streams:{attribute}", "--json", "--via", "passthrough")
     assert status == 1
-    (told,) = notes(out)
-    assert told.startswith(note)
+    (printed,) = notes(out)
+    assert printed.startswith(note)
 
 
 def test_an_endless_stream_is_left_and_the_app_notices(check: Run) -> None:
@@ -200,7 +202,7 @@ def test_an_endless_stream_is_left_and_the_app_notices(check: Run) -> None:
     assert set(words(out).values()) == {"streams"}
     (note,) = notes(out)
     assert note.startswith("The reader left at 0.1")
-    assert "s (after 3 chunks, as asked); the app noticed 0." in note
+    assert "s (after 3 chunks, as requested). The app noticed 0." in note
     assert note.endswith(" s later (client_gone).")
 
 
@@ -208,18 +210,20 @@ def test_a_reader_waits_so_long_for_a_silent_app(check: Run) -> None:
     status, out, _ = check("tests.support.streams:silent", "--timeout", "100ms", "--json", "--via", "passthrough")
     assert status == 1
     (note,) = notes(out)
-    assert note.startswith("Nothing came from 127.0.0.1:")
-    assert note.endswith(" for 0.1 s. Expected bytes or an end. Is a hop holding them, or is the app silent so long?")
+    assert note.startswith("127.0.0.1:")
+    assert note.endswith(
+        " sent nothing for 0.1 s. Expected bytes or the end. Does a hop hold them, or is the app silent?"
+    )
 
 
-def test_a_worker_timeout_of_gunicorn_is_recognised(check: Run) -> None:
+def test_a_worker_timeout_of_gunicorn_is_recognized(check: Run) -> None:
     status, out, _ = check(
         "tests.support.streams:endless", "--server", "gunicorn --timeout 1", "--json", "--via", "passthrough"
     )
     assert (status, words(out)["server"]) == (1, "cut")
     assert notes(out) == [
-        "gunicorn killed the worker in mid-stream: its --timeout (30 s unless set) counts for a whole response on the "
-        "sync worker. Use --threads 4 (gthread), or a longer --timeout."
+        "gunicorn killed the worker in mid-stream. On the sync worker, --timeout (30 s by default) limits the whole "
+        "response. Use --threads 4 (gthread), or a longer --timeout."
     ]
 
 
@@ -233,23 +237,21 @@ def test_a_worker_timeout_of_gunicorn_is_recognised(check: Run) -> None:
         ),
         (
             [STREAMING, "--server", "'gunicorn"],
-            '--server "\'gunicorn" cannot be read: No closing quotation. Expected a name, and options as in a shell. '
-            "Is a quote missing?",
+            '--server "\'gunicorn" cannot be parsed: No closing quotation. Expected a name, with options quoted as in '
+            "a shell.",
         ),
         (
             ["ftp://127.0.0.1/"],
-            "'ftp://127.0.0.1/' is no URL that can be read. Expected http://host:port/path or https://host/path. "
-            "Is the scheme or the host missing?",
+            "'ftp://127.0.0.1/' is not an http or https URL with a host. Expected http://host:port/path or "
+            "https://host/path.",
         ),
         (
             [STREAMING, "-H", "nonsense"],
-            "The header 'nonsense' cannot be sent. Expected 'Name: value', or 'Name:' to leave one out. "
-            "Is the colon missing?",
+            "'nonsense' is not a header. Expected 'Name: value', or 'Name:' to remove a header.",
         ),
         (
             [STREAMING, "-d", "@/no/such/file"],
-            "The data file '/no/such/file' cannot be read: No such file or directory. Expected a file behind the @. "
-            "Was the text itself meant?",
+            "The data file '/no/such/file' cannot be read: No such file or directory. Expected a file name after @.",
         ),
     ],
 )
@@ -258,7 +260,7 @@ def test_what_cannot_run_is_one_sentence_and_status_2(check: Run, arguments: lis
     assert (status, err) == (2, f"streamproof: {message}\n")
 
 
-def test_an_unknown_via_is_told_before_anything_is_booted(check: Run) -> None:
+def test_an_unknown_via_is_an_error_before_a_server_is_booted(check: Run) -> None:
     status, out, err = check("nowhere:app", "--via", "ngnix")
     assert (status, out) == (2, "")
     assert err.startswith("streamproof: 'ngnix' in via 'ngnix' is not a known profile. Valid names: ")
@@ -266,11 +268,11 @@ def test_an_unknown_via_is_told_before_anything_is_booted(check: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "status", "said"),
+    ("number", "status", "message"),
     [(signal.SIGINT, 130, "streamproof: interrupted\n"), (signal.SIGTERM, 143, "")],
 )
 def test_an_interrupted_check_leaves_nothing_behind(
-    number: signal.Signals, status: int, said: str, tmp_path: Path
+    number: signal.Signals, status: int, message: str, tmp_path: Path
 ) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "streamproof.cli", "check", "tests.support.streams:endless"],
@@ -283,7 +285,7 @@ def test_an_interrupted_check_leaves_nothing_behind(
     serving, *_ = [process.stdout.readline() for _ in range(3)]  # it reads the stream by now
     process.send_signal(number)
     _, err = process.communicate(timeout=20)
-    assert (process.returncode, err) == (status, said)
+    assert (process.returncode, err) == (status, message)
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(AssertionError, match="refused"):
         _connect(int(serving.split(":")[-1].strip("/\n")))

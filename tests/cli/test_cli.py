@@ -115,18 +115,17 @@ def test_without_rich_replay_still_gives_data_and_drawing_says_what_to_install(k
     drawing = without("rich", "replay", kept)
     assert (drawing.returncode, drawing.stderr) == (
         2,
-        "streamproof: Drawing needs rich, which is not installed. Expected the extra 'cli': "
-        "pip install 'streamproof[cli]'. Is this the environment that you installed it in?\n",
+        "streamproof: Drawing needs rich, which is not installed. Install it: pip install 'streamproof[cli]'.\n",
     )
 
 
 @pytest.mark.parametrize("command", ["check", "probe"])
 def test_without_h11_reading_says_what_to_install(command: str) -> None:
-    told = without("h11", command, "http://127.0.0.1:1/")
-    assert (told.returncode, told.stderr) == (
+    done = without("h11", command, "http://127.0.0.1:1/")
+    assert (done.returncode, done.stderr) == (
         2,
-        "streamproof: Reading from a socket needs h11, which is not installed. Expected the extra 'cli': "
-        "pip install 'streamproof[cli]'. Is this the environment that you installed it in?\n",
+        "streamproof: Reading from a socket needs h11, which is not installed. "
+        "Install it: pip install 'streamproof[cli]'.\n",
     )
 
 
@@ -170,19 +169,19 @@ def test_one_profile_is_explained_with_options_and_sources(capsys: pytest.Captur
     assert list(data["options"]) == list(nginx.options)
 
 
-def test_an_unknown_profile_is_told_with_the_names(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_profile_is_an_error_with_the_valid_names(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["profiles", "nope"]) == 2
     err = capsys.readouterr().err
     assert err.startswith("streamproof: 'nope' in via 'nope' is not a known profile. Valid names: ")
 
 
-def test_a_profile_tells_what_each_option_changes(capsys: pytest.CaptureFixture[str]) -> None:
+def test_options_shows_what_each_option_changes(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["profiles", "nginx", "--options"]) == 0
     out = capsys.readouterr().out
     assert "  events, 20 B every 0.5 s                  held to the end\n" in out
     change = "      events, 20 B every 0.5 s: held to the end -> streams\n"
     assert f"  proxy_http_version=1.1\n{change}" in out
-    assert "  gzip_vary=on: none of these streams\n" in out
+    assert "  gzip_vary=on: changes none of these streams\n" in out
 
 
 def test_several_vias_are_compared_side_by_side(capsys: pytest.CaptureFixture[str]) -> None:
@@ -197,7 +196,7 @@ def test_several_vias_are_compared_side_by_side(capsys: pytest.CaptureFixture[st
     assert data["cloudflare"]["a silence of 90 s"] == "streams"
 
 
-def test_every_profile_has_a_behaviour(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_profile_has_a_behavior(capsys: pytest.CaptureFixture[str]) -> None:
     from streamproof.profiles import catalogue
 
     assert main(["profiles", *catalogue(), "--json"]) == 0
@@ -212,10 +211,10 @@ def test_durations(text: str, value: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "0", "-1s", "5x", "s", "1e3", "nan"])
-def test_what_is_no_duration(text: str) -> None:
+def test_an_invalid_duration_is_an_error(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError) as caught:
         seconds(text)
-    assert str(caught.value) == f"{text!r} is no duration. Expected one such as 5s, 500ms or 2m."
+    assert str(caught.value) == f"{text!r} is not a duration. Expected, for example, 5s, 500ms or 2m."
 
 
 @pytest.mark.parametrize(
@@ -254,13 +253,13 @@ def test_compressed_bytes_are_not_shown() -> None:
     assert out.getvalue() == "200 OK, no content type, until close\n    0.100 s        3 B  (gzip)\n"
 
 
-MADE = (Burst(0.0, 4), Burst(1.0, 4))
+PRODUCED = (Burst(0.0, 4), Burst(1.0, 4))
 
 
 @pytest.mark.parametrize(
     ("delivered", "broken", "drawn"),
     [
-        (MADE, False, "▅    ▅    "),
+        (PRODUCED, False, "▅    ▅    "),
         ((Burst(2.0, 8),), False, "·········█"),
         ((Burst(0.5, 4), Burst(1.5, 4)), False, "··▅  ··▅  "),
         ((), True, "·········x"),
@@ -268,12 +267,12 @@ MADE = (Burst(0.0, 4), Burst(1.0, 4))
     ],
 )
 def test_a_waterfall_row(delivered: tuple[Burst, ...], broken: bool, drawn: str) -> None:
-    assert row(MADE, delivered, 2.0, broken, Axis(2.0, 10), BLOCKS) == drawn
+    assert row(PRODUCED, delivered, 2.0, broken, Axis(2.0, 10), BLOCKS) == drawn
 
 
 def test_a_waterfall_without_blocks_is_ascii() -> None:
     assert (pens("utf-8"), pens("ascii"), pens(None)) == (BLOCKS, ASCII, ASCII)
-    assert row(MADE, (Burst(2.0, 8),), 2.0, False, Axis(2.0, 10), ASCII) == ".........#"
+    assert row(PRODUCED, (Burst(2.0, 8),), 2.0, False, Axis(2.0, 10), ASCII) == ".........#"
 
 
 def test_output_for_nobody_ends_quietly(kept: str) -> None:

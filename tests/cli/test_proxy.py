@@ -37,7 +37,7 @@ def refused(*arguments: str) -> str:
     return done.stderr.strip()
 
 
-def told(process: subprocess.Popen[str]) -> Any:
+def next_object(process: subprocess.Popen[str]) -> Any:
     assert process.stdout is not None
     return json.loads(process.stdout.readline())
 
@@ -49,12 +49,12 @@ def test_it_holds_as_the_profile_says_and_stops_on_ctrl_c() -> None:
         proxying("--json", str(origin.port), "--via", "gae-standard", "--via", "heroku") as process,
     ):
         play = origin.expect(Schedule("three", evenly(3, 100)))
-        opened = [told(process), told(process)]
+        opened = [next_object(process), next_object(process)]
         assert [each["via"] for each in opened] == ["gae-standard", "heroku"]
         with urllib.request.urlopen(opened[0]["url"] + play.target, timeout=10) as answer:
             assert len(answer.read()) == 300
             assert answer.headers["Content-Length"] == "300"
-        ended = told(process)
+        ended = next_object(process)
         assert (ended["via"], ended["status"], ended["bytes_out"], ended["outcome"]) == (
             "gae-standard",
             200,
@@ -82,12 +82,12 @@ def test_plain_lines_name_the_rule_that_holds() -> None:
         )
 
 
-def test_a_port_that_is_taken_is_said_so() -> None:
+def test_a_port_in_use_is_an_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         error = refused("8000", "--via", "heroku", "--port", str(port))
     assert error.startswith(f"streamproof: Port {port} on 127.0.0.1 cannot be used: ")
-    assert error.endswith("Expected a free one, or none named. Is another proxy still running there?")
+    assert error.endswith("Expected a free port. Does another proxy still use it?")
 
 
 @pytest.mark.parametrize(
@@ -99,11 +99,10 @@ def test_a_port_that_is_taken_is_said_so() -> None:
         ),
         (
             ("https://a.example", "--via", "heroku"),
-            "The upstream 'https://a.example' speaks TLS. Expected an app server's plain http://host:port. "
-            "Is it a hop that belongs into --via?",
+            "The upstream 'https://a.example' uses TLS. Expected the plain http://host:port of an app server.",
         ),
-        (("8000", "--via", "heroku", "--port", "70000"), "Port 70000 is none. Expected 1 to 65535. "),
-        (("http://", "--via", "heroku"), "'http://' is no URL that can be read. "),
+        (("8000", "--via", "heroku", "--port", "70000"), "70000 is not a port (1 to 65535)."),
+        (("http://", "--via", "heroku"), "'http://' is not an http or https URL with a host. "),
     ],
 )
 def test_a_mistake_in_each_argument_is_one_sentence(arguments: tuple[str, ...], message: str) -> None:

@@ -1,4 +1,4 @@
-"""The reader, against servers that do exactly what a script says: it stamps by cause, and tells every end apart."""
+"""The raw reader against scripted servers: it stamps every arrival and distinguishes every kind of end."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ def reading(script: Script, request: Request | None = None, **options: object) -
         return read("127.0.0.1", port, request or Request(), **options)  # type: ignore[arg-type]
 
 
-def test_an_arrival_is_told_before_the_next_bytes_are_sent() -> None:
-    told = [threading.Event() for _ in range(3)]
+def test_an_arrival_is_reported_before_the_next_bytes_are_sent() -> None:
+    reported = [threading.Event() for _ in range(3)]
     seen: list[bytes | None] = []
 
     def script(connection: socket.socket, head: bytes) -> None:
         connection.sendall(CHUNKED)
-        for number, event in enumerate(told):
+        for number, event in enumerate(reported):
             connection.sendall(b"2\r\n%d\n\r\n" % number)
-            assert event.wait(10), "the arrival was not told while the server waited for that"
+            assert event.wait(10), "the arrival was not reported while the server waited for the report"
         connection.sendall(b"0\r\n\r\n")
 
     def arrived(chunk: Chunk) -> None:
-        told[len(seen)].set()
+        reported[len(seen)].set()
         seen.append(chunk.data)
 
     heads: list[Response] = []
@@ -130,12 +130,12 @@ def until_gone(connection: socket.socket, head: bytes) -> None:
 
 def test_the_reader_leaves_after_so_many_chunks() -> None:
     end = reading(until_gone, max_chunks=1).end
-    assert (end.outcome, end.reason) == (Outcome.CLIENT_GONE, "after 1 chunk, as asked")
+    assert (end.outcome, end.reason) == (Outcome.CLIENT_GONE, "after 1 chunk, as requested")
 
 
 def test_the_reader_leaves_after_so_long() -> None:
     trace = reading(until_gone, max_seconds=0.05)
-    assert (trace.outcome, trace.end.reason) == (Outcome.CLIENT_GONE, "after 0.05 s, as asked")
+    assert (trace.outcome, trace.end.reason) == (Outcome.CLIENT_GONE, "after 0.05 s, as requested")
     assert trace.end.at >= 0.05
     assert trace.body == b"hello"
 
@@ -144,8 +144,8 @@ def test_silence_is_an_error_that_carries_what_came_before() -> None:
     with scripted(until_gone) as port, pytest.raises(ReaderTimeout) as caught:
         read("127.0.0.1", port, Request(), timeout=0.05)
     assert str(caught.value) == (
-        f"Nothing came from 127.0.0.1:{port} for 0.05 s. Expected bytes or an end. "
-        "Is a hop holding them, or is the app silent so long?"
+        f"127.0.0.1:{port} sent nothing for 0.05 s. Expected bytes or the end. Does a hop hold them, "
+        "or is the app silent?"
     )
     assert caught.value.trace.body == b"hello"
 
@@ -154,8 +154,8 @@ def test_what_is_not_http_is_an_error() -> None:
     with scripted(saying(b"SSH-2.0-OpenSSH_9.6\r\n\r\n")) as port, pytest.raises(ProbeError) as caught:
         read("127.0.0.1", port, Request())
     assert str(caught.value) == (
-        f"The answer of 127.0.0.1:{port} is not HTTP/1: illegal status line: 'SSH-2.0-OpenSSH_9.6'. "
-        "Expected a status line, fields and an empty line. Is another protocol spoken at this port?"
+        f"The answer from 127.0.0.1:{port} is not HTTP/1: illegal status line: 'SSH-2.0-OpenSSH_9.6'. "
+        "Expected a status line, header fields and an empty line. Does this port use another protocol?"
     )
 
 
@@ -166,7 +166,7 @@ def test_no_server_is_an_error() -> None:
         read("127.0.0.1", port, Request())
     assert str(caught.value) == (
         f"No connection to 127.0.0.1:{port}: Connection refused. Expected a server that listens there. "
-        "Is it running, and on this port?"
+        "Is the server running?"
     )
 
 

@@ -105,7 +105,7 @@ def test_the_comparison_with_the_relay_can_fail() -> None:
     assert differences(take.origin, take.real, replay(take.origin, "passthrough"))
 
 
-def asked(port: int, raw: bytes) -> bytes:
+def exchange_raw(port: int, raw: bytes) -> bytes:
     """Everything that comes back for ``raw``."""
     with socket.create_connection(("127.0.0.1", port), 5) as sock:
         sock.sendall(raw)
@@ -120,24 +120,24 @@ def test_what_is_not_http_is_refused_and_never_passed_on() -> None:
         smuggled = (
             b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /x"
         )
-        assert asked(port, b"nonsense\r\n\r\n").startswith(b"HTTP/1.1 400 Bad Request\r\n")
-        assert asked(port, b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n").startswith(b"HTTP/1.1 400 ")
-        assert asked(port, smuggled).count(b"HTTP/1.1 ") == 1
+        assert exchange_raw(port, b"nonsense\r\n\r\n").startswith(b"HTTP/1.1 400 Bad Request\r\n")
+        assert exchange_raw(port, b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+        assert exchange_raw(port, smuggled).count(b"HTTP/1.1 ") == 1
 
 
-def test_no_upstream_is_said_so() -> None:
+def test_an_unreachable_upstream_is_answered_with_502() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         nobody = taken.getsockname()[1]
     for via, words in (("passthrough", b"No upstream at 127.0.0.1"), ("nginx", b"502")):
         with relaying(via, ("127.0.0.1", nobody)) as (_, port):
-            answer = asked(port, b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            answer = exchange_raw(port, b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
             assert answer.startswith(b"HTTP/1.1 502 ")
             assert words in answer
 
 
 def test_a_hop_with_tls_wants_a_certificate() -> None:
     with (
-        pytest.raises(ConfigurationError, match=r"The reader's side of 'nginx:tls=on' speaks TLS, and no certificate"),
+        pytest.raises(ConfigurationError, match=r"^The via 'nginx:tls=on' speaks TLS to the reader, and tls is None\."),
         relaying("nginx:tls=on", ("127.0.0.1", 1)),
     ):
         pass

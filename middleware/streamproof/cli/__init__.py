@@ -1,6 +1,6 @@
-"""The command line: ``streamproof COMMAND``. One file a command; this one chooses, and turns errors into sentences.
+"""The command line: ``streamproof COMMAND``. Selects the command and prints its errors.
 
-Knows no command's work. Every command is a module with ``add(commands)``, which declares its arguments and its
+Each command is a module of its own with ``add(commands)``, which declares its arguments and its
 ``run(arguments) -> int``. Exit status: 0 healthy, 1 findings, 2 cannot run; 130 and 143 when interrupted or terminated.
 """
 
@@ -30,8 +30,8 @@ TERMINATED = 143
 EPILOG = """\
 exit status:
   0    healthy
-  1    findings: something held, cut or lost the stream
-  2    usage, or it cannot run: no such app, no server there, a port in use
+  1    findings: a hop held, cut or lost the stream
+  2    wrong usage, or the command cannot run: no such app, no server, a port in use
   130  interrupted
 
 examples:
@@ -42,7 +42,7 @@ examples:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The whole grammar."""
+    """The argument parser with all commands."""
     top = argparse.ArgumentParser(
         prog="streamproof",
         description="Find out which hop holds your streamed response.",
@@ -59,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit status. Never raises, except what is a fault of streamproof itself."""
+    """Run one command and return its exit status. Only a bug in streamproof raises."""
     try:
         arguments = parser().parse_args(argv)
     except SystemExit as leaving:
@@ -79,18 +79,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except _Terminated:
         return TERMINATED
     except BrokenPipeError:
-        # Whoever read our output has gone; the interpreter would complain once more when it flushes at exit.
+        # The reader of our output has gone. Without this the interpreter reports it again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FINDINGS
 
 
 class _Terminated(BaseException):
-    """SIGTERM or SIGHUP came; unwinds everything, so that the booted server goes too."""
+    """Raised on SIGTERM or SIGHUP, so that context managers stop the booted server."""
 
 
 @contextmanager
 def _unwinding() -> Iterator[None]:
-    """While a command runs, SIGTERM and SIGHUP unwind it as Ctrl-C does."""
+    """Make SIGTERM and SIGHUP unwind the running command, as Ctrl-C does."""
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may set handlers
         return

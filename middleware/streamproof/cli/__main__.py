@@ -1,4 +1,4 @@
-"""``python -m streamproof.cli``."""
+"""Runs the command line: ``python -m streamproof.cli``."""
 
 import sys
 

@@ -1,6 +1,6 @@
-"""Arguments that several commands share, and the values in them: durations, URLs, and curl's way to say a request.
+"""The arguments that several commands share: durations, URLs, and a request with curl's options.
 
-Knows texts only; nothing here opens a connection.
+Parses text only; connections are opened in ``_reading.py``.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ _FORM = "application/x-www-form-urlencoded"
 
 
 def seconds(text: str) -> float:
-    """``5s``, ``500ms``, ``2m`` or ``1.5``, in seconds."""
+    """Parse ``5s``, ``500ms``, ``2m`` or ``1.5`` into seconds."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)(ms|s|m|)", text.strip())
     if found is None or float(found[1]) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no duration. Expected one such as 5s, 500ms or 2m.")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration. Expected, for example, 5s, 500ms or 2m.")
     return float(found[1]) * _UNITS[found[2]]
 
 
 def count(text: str) -> int:
-    """A whole number from 1."""
+    """Parse a whole number from 1."""
     if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of chunks. Expected a whole number from 1.")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of chunks. Expected a whole number from 1.")
     return int(text)
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where to connect, and what to ask for there."""
+    """The host to connect to, and the target to request."""
 
     secure: bool
     host: str
@@ -45,26 +45,26 @@ class Address:
 
     @property
     def url(self) -> str:
-        """The URL, port included."""
+        """The URL, with the port."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http{'s' * self.secure}://{host}:{self.port}{self.target}"
 
 
 def is_url(text: str) -> bool:
-    """Does it look like a URL, and not like ``module:app``?"""
+    """True when ``text`` is a URL and not ``module:app``."""
     return "://" in text
 
 
 def address(url: str, path: str | None = None) -> Address:
-    """The parts of ``url``, ``path`` put behind it. Raises ConfigurationError when it is no http(s) URL."""
+    """Parse ``url``, with ``path`` appended. Raises ConfigurationError when it is not an http(s) URL."""
     expected = "Expected http://host:port/path or https://host/path."
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise ConfigurationError(f"{url!r} is no URL: {error}. {expected} Is the port a number?") from None
+        raise ConfigurationError(f"{url!r} is not a URL: {error}. {expected}") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigurationError(f"{url!r} is no URL that can be read. {expected} Is the scheme or the host missing?")
+        raise ConfigurationError(f"{url!r} is not an http or https URL with a host. {expected}")
     secure = parts.scheme == "https"
     query = f"?{parts.query}" if parts.query else ""
     target = parts.path + query if path is None else parts.path.rstrip("/") + target_of(path)
@@ -72,29 +72,41 @@ def address(url: str, path: str | None = None) -> Address:
 
 
 def target_of(path: str) -> str:
-    """``path`` as a request target: a slash first, what may not stand in one encoded, the fragment left out."""
+    """``path`` as a request target: with a leading slash, percent-encoded, without the fragment."""
     path = path.partition("#")[0]
     return quote(path if path.startswith("/") else f"/{path}", safe="/?&=%:@!$'()*+,;~[]-._")
 
 
 def add_request(parser: argparse.ArgumentParser) -> None:
-    """The request's arguments, named as curl names them."""
-    group = parser.add_argument_group("request, as curl has it")
-    group.add_argument("-X", "--request", metavar="METHOD", help="GET, or POST when there is --data")
+    """Add the arguments of the request, named as in curl."""
+    group = parser.add_argument_group("request (curl's options)")
+    group.add_argument("-X", "--request", metavar="METHOD", help="the method (default: GET, with --data POST)")
     group.add_argument(
-        "-H", "--header", metavar="LINE", action="append", default=[], help="'Name: value'; 'Name:' leaves it out"
+        "-H",
+        "--header",
+        metavar="LINE",
+        action="append",
+        default=[],
+        help="'Name: value' adds a header, 'Name:' removes one",
     )
     group.add_argument(
-        "-d", "--data", metavar="DATA", action="append", default=[], help="the body, or @FILE; again: joined by &"
+        "-d",
+        "--data",
+        metavar="DATA",
+        action="append",
+        default=[],
+        help="the body, or @FILE; several are concatenated with &",
     )
-    group.add_argument("-0", "--http1.0", dest="http10", action="store_true", help="ask with HTTP/1.0")
+    group.add_argument("-0", "--http1.0", dest="http10", action="store_true", help="send an HTTP/1.0 request")
     group.add_argument("-k", "--insecure", action="store_true", help="accept any certificate")
 
 
 def add_limits(parser: argparse.ArgumentParser) -> None:
-    """When the reader leaves."""
+    """Add the arguments that say how long to read."""
     group = parser.add_argument_group("how long to read")
-    group.add_argument("--for", dest="seconds", type=seconds, metavar="TIME", help="leave after 5s, 500ms, 2m")
+    group.add_argument(
+        "--for", dest="seconds", type=seconds, metavar="TIME", help="leave after this time: 5s, 500ms, 2m"
+    )
     group.add_argument("--chunks", type=count, metavar="N", help="leave after N arrivals")
     group.add_argument(
         "--timeout", type=seconds, default=30.0, metavar="TIME", help="the longest silence (default 30s)"
@@ -102,16 +114,16 @@ def add_limits(parser: argparse.ArgumentParser) -> None:
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:
-    """How to tell it."""
+    """Add the arguments of the output."""
     group = parser.add_argument_group("output")
-    group.add_argument("--json", action="store_true", help="the same as data, one JSON object")
-    group.add_argument("--no-color", action="store_true", help="no colour; so does NO_COLOR in the environment")
+    group.add_argument("--json", action="store_true", help="print one JSON object")
+    group.add_argument("--no-color", action="store_true", help="print without color, as NO_COLOR=1 does")
 
 
 def request(arguments: argparse.Namespace, target: str) -> tuple[Request, bytes]:
     """The request that the arguments describe, and its body.
 
-    Accepts gzip as every browser does: a hop that compresses is only seen by a reader who accepts it. Raises
+    The request accepts gzip, as browsers do, because hops compress only for readers that accept it. Raises
     ConfigurationError for a header line without a colon and for a file that cannot be read.
     """
     parts = [_data(text) for text in arguments.data]
@@ -127,8 +139,7 @@ def request(arguments: argparse.Namespace, target: str) -> tuple[Request, bytes]
         name, colon, value = line.partition(":")
         if not (colon and name.strip()):
             raise ConfigurationError(
-                f"The header {line!r} cannot be sent. Expected 'Name: value', or 'Name:' to leave one out. "
-                "Is the colon missing?"
+                f"{line!r} is not a header. Expected 'Name: value', or 'Name:' to remove a header."
             )
         headers.pop(name.strip().lower(), None)
         if value.strip():
@@ -145,6 +156,5 @@ def _data(text: str) -> bytes:
         return Path(text[1:]).read_bytes()
     except OSError as error:
         raise ConfigurationError(
-            f"The data file {text[1:]!r} cannot be read: {error.strerror}. Expected a file behind the @. "
-            "Was the text itself meant?"
+            f"The data file {text[1:]!r} cannot be read: {error.strerror}. Expected a file name after @."
         ) from None

@@ -1,4 +1,4 @@
-"""Recordings in files, and on standard input and output."""
+"""Reads recordings from files and standard input, and writes them to files."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from ..sansio.trace import Trace
 
 
 def load(name: str) -> Trace:
-    """The trace in the file ``name``, ``-`` for standard input, ``NAME:7`` for line 7 of a trace file (JSON lines).
+    """Read the trace in the file ``name``; ``-`` is standard input, ``NAME:7`` is line 7 of a JSON lines file.
 
-    Raises TraceError when it is none, or one of several and not said which.
+    Raises TraceError for an invalid trace, and for a file of several traces without a line number.
     """
     if name != "-" and not Path(name).exists():
         path, colon, number = name.rpartition(":")
@@ -24,14 +24,13 @@ def load(name: str) -> Trace:
         text = Path(name).read_bytes()
     except OSError as error:
         raise StreamProofError(
-            f"The recording {name!r} cannot be read: {error.strerror}. Expected a file that --save wrote, or -. "
-            "Is it in another folder?"
+            f"The recording {name!r} cannot be read: {error.strerror}. Expected a file that --save wrote, or -."
         ) from None
     lines = [line for line in text.splitlines() if line.strip()]
     if len(lines) > 1 and all(line.startswith(b"{") and line.endswith(b"}") for line in lines):
         raise TraceError(
-            f"{name!r} holds {len(lines)} traces. Expected one: {name}:1 for the first, {name}:{len(lines)} for the "
-            "last. Which one?"
+            f"{name!r} has {len(lines)} traces. Expected a line number: {name}:1 for the first trace, "
+            f"{name}:{len(lines)} for the last."
         )
     return Trace.from_json(text)
 
@@ -39,19 +38,16 @@ def load(name: str) -> Trace:
 def _line(path: str, number: int) -> Trace:
     lines = Path(path).read_bytes().splitlines()
     if not 1 <= number <= len(lines):
-        raise TraceError(
-            f"{path!r} has {len(lines)} lines, and line {number} is asked for. Expected 1 to {len(lines)}. "
-            "Was it rotated?"
-        )
+        raise TraceError(f"{path!r} has no line {number}. Expected 1 to {len(lines)}. Was the file rotated?")
     return Trace.from_json(lines[number - 1])
 
 
 def save(trace: Trace, name: str) -> None:
-    """Write ``trace`` to the file ``name``. Raises StreamProofError when that is not possible."""
+    """Write ``trace`` to the file ``name``. Raises StreamProofError when the file cannot be written."""
     try:
         Path(name).write_text(trace.to_json() + "\n")
     except OSError as error:
         raise StreamProofError(
-            f"The recording cannot be written to {name!r}: {error.strerror}. Expected a file in a folder that is "
-            "there. Is its name right?"
+            f"The recording cannot be written to {name!r}: {error.strerror}. Expected a file name in an existing, "
+            "writable folder."
         ) from None

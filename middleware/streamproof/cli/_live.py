@@ -1,6 +1,6 @@
-"""Shows a response while it comes: its head in a line, then a line for every arrival.
+"""Prints a response while it arrives: one line for the head, one for each arrival.
 
-Knows how to print bytes so that a terminal cannot be driven by them.
+Escapes control characters, so that received bytes cannot control the terminal.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ PREVIEW = 52  # characters; with the columns before them they fill 80
 
 
 class Live:
-    """Prints as things come; :meth:`head` and :meth:`arrival` are what the reader calls."""
+    """Prints the head and the arrivals of one response; the reader calls :meth:`head` and :meth:`arrival`."""
 
     def __init__(self, out: TextIO | None = None) -> None:
         self._out = sys.stdout if out is None else out
         self._headers: Headers = ()
 
     def head(self, response: Response) -> None:
-        """The head is there."""
+        """Print the head."""
         self._headers = response.headers
         framing = {"chunked": "chunked", "close": "until close", None: "no body"}.get(response.framing)
         if framing is None:
             framing = f"Content-Length {header(response.headers, 'content-length')}"
-        kind = media_type(response.headers) or "no content type"
-        self._line(f"{response.status} {reason(response.status)}".rstrip() + f", {kind}, {framing}")
+        content_type = media_type(response.headers) or "no content type"
+        self._line(f"{response.status} {reason(response.status)}".rstrip() + f", {content_type}, {framing}")
 
     def arrival(self, chunk: Chunk) -> None:
-        """Bytes are there."""
+        """Print one arrival."""
         coding = header(self._headers, "content-encoding")
         shown = f"({coding})" if coding else preview(chunk.data or b"", self._out.encoding)
         self._line(f"{chunk.at:9.3f} s {chunk.size:8d} B  {shown}")
@@ -42,7 +42,7 @@ class Live:
 
 
 def preview(data: bytes, encoding: str | None = "utf-8", width: int = PREVIEW) -> str:
-    """The beginning of ``data`` in quotes, one line, nothing in it that moves a cursor."""
+    """The beginning of ``data``, quoted and escaped, on one line of at most ``width`` characters."""
     text = data[: 4 * width].decode("utf-8", "replace")
     shown = "".join(_visible(character, encoding or "ascii") for character in text)
     return f'"{shown}"' if len(shown) <= width and len(data) <= 4 * width else f'"{shown[: width - 3]}..."'

@@ -1,4 +1,4 @@
-"""Reads a URL for a command: the request from its arguments, live lines, and what a timeout left behind."""
+"""Reads a URL for ``check`` and ``probe``, with the request and the limits from their arguments."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
 
 
 def read(place: Address, arguments: argparse.Namespace, live: Live | None) -> tuple[Trace, str | None]:
-    """What a reader gets there, and the sentence of the timeout when it was one.
+    """Read ``place``; return the trace and, after a timeout, its message.
 
-    Raises ProbeError when there is no server or no HTTP, ConfigurationError for a request that cannot be sent.
+    Raises ProbeError when no server answers with HTTP, ConfigurationError for a request that cannot be sent.
     """
     need("h11", "Reading from a socket")
     from ..sockets.probe import ReaderTimeout
     from ..sockets.probe import read as read_raw
 
-    asked, body = request(arguments, place.target)
+    message, body = request(arguments, place.target)
     on_head: Callable[[Response], None] | None = None if live is None else live.head
     on_arrival: Callable[[Chunk], None] | None = None if live is None else live.arrival
     try:
         trace = read_raw(
             place.host,
             place.port,
-            asked,
+            message,
             body=body,
             tls=_tls(arguments.insecure) if place.secure else None,
             timeout=arguments.timeout,

@@ -1,7 +1,6 @@
-"""Tells a report to a person: a table, a waterfall, the verdicts in words. 80 columns, readable without colour.
+"""Prints a report: a table, a waterfall, and the verdicts in words, in 80 columns.
 
-Knows rich only to colour words; the columns are counted here, so that a file gets exactly what a terminal does, less
-the colours.
+rich only colors the verdicts. The layout is computed here, so a file gets the text that a terminal gets, without color.
 """
 
 from __future__ import annotations
@@ -24,23 +23,23 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 WIDTH = 80
-LABEL = 28  # the longest of the usual vias
+LABEL = 28  # the length of the longest usual via
 _STYLES = {"streams": "green", "late": "yellow", "in blocks": "yellow", "not a stream": "yellow"}
 
 
 class Page:
-    """Where a report is told; raises StreamProofError when rich is not installed."""
+    """Prints reports to ``out``. Raises StreamProofError when rich is not installed."""
 
     def __init__(self, *, no_color: bool = False, out: TextIO | None = None) -> None:
         need("rich", "Drawing")
         from rich.console import Console
 
         self.out = sys.stdout if out is None else out
-        colour = self.out.isatty() and not no_color and not os.environ.get("NO_COLOR")
+        color = self.out.isatty() and not no_color and not os.environ.get("NO_COLOR")
         self._console: Console = Console(
             file=self.out,
-            color_system="auto" if colour else None,
-            force_terminal=colour,
+            color_system="auto" if color else None,
+            force_terminal=color,
             width=WIDTH,
             highlight=False,
             markup=False,
@@ -49,30 +48,30 @@ class Page:
         self._pens = _waterfall.pens(self.out.encoding)
 
     def line(self, text: str | Text = "") -> None:
-        """One line, as it is."""
+        """Print one line unchanged."""
         self._console.print(text, soft_wrap=True)
 
     def words(self, text: str, indent: str = "") -> None:
-        """Sentences, wrapped; lines of their own stay so."""
+        """Print sentences, wrapped; line breaks in ``text`` are kept."""
         for part in text.split("\n"):
             self.line(textwrap.fill(part.strip(), WIDTH, initial_indent=indent, subsequent_indent=indent))
             indent = indent or "  "
 
     def report(self, report: Report) -> None:
-        """The whole of it."""
+        """Print the table, the waterfall, the verdicts and the notes."""
         if report.diagnoses:
             self.line()
             self._table(report.diagnoses)
             self.line()
             self._waterfall(report.diagnoses)
-        troubled: dict[Verdict, list[Diagnosis]] = {}
+        by_verdict: dict[Verdict, list[Diagnosis]] = {}
         for item in report.diagnoses:
             if item.verdict.word != "streams":
-                troubled.setdefault(item.verdict, []).append(item)
-        if troubled:
+                by_verdict.setdefault(item.verdict, []).append(item)
+        if by_verdict:
             self.line()
-        for alike in troubled.values():
-            self._verdict(alike)
+        for items in by_verdict.values():
+            self._verdict(items)
         if report.notes:
             self.line()
         for note in report.notes:
@@ -88,7 +87,7 @@ class Page:
             lag = "-" if item.vantage == "app" else _time(item.worst_lag)
             times = f"{_time(stats.first_byte):>6}{_time(stats.last_byte):>6}{len(item.bursts):>7}{lag:>6}"
             left = f"{_label(item, width)}{times} {item.delivery.outcome:{outcome}} "
-            self.line(self._coloured(left, item))
+            self.line(self._colored(left, item))
 
     def _waterfall(self, items: list[Diagnosis]) -> None:
         width = _label_width(items)
@@ -101,23 +100,23 @@ class Page:
             drawn = _waterfall.row(produced, item.bursts, item.delivery.end.at, broken, axis, self._pens)
             self.line(f"{_label(item, width)} |{drawn.rstrip()}")
 
-    def _verdict(self, alike: list[Diagnosis]) -> None:
-        for item in alike[:-1]:
+    def _verdict(self, items: list[Diagnosis]) -> None:
+        for item in items[:-1]:
             self.line(item.vantage)
-        self.line(self._coloured(f"{alike[-1].vantage}: ", alike[-1]))
-        verdict = alike[0].verdict
+        self.line(self._colored(f"{items[-1].vantage}: ", items[-1]))
+        verdict = items[0].verdict
         self.words(verdict.sentence, "    ")
         if verdict.fix:
             self.words(f"fix: {verdict.fix}", "    ")
 
-    def _coloured(self, left: str, item: Diagnosis) -> Text:
+    def _colored(self, left: str, item: Diagnosis) -> Text:
         from rich.text import Text
 
         return Text.assemble(left, (item.verdict.word, _STYLES.get(item.verdict.word, "red")))
 
 
 def _label(item: Diagnosis, width: int) -> str:
-    """The vantage point in ``width`` characters: what tells vias apart stands at both ends."""
+    """The vantage point in ``width`` characters; a long one keeps both ends, because vias differ there."""
     name = item.vantage
     if len(name) <= width:
         return f"{name:{width}}"
@@ -130,7 +129,7 @@ def _label_width(items: list[Diagnosis]) -> int:
 
 
 def _time(seconds: float | None) -> str:
-    """Five characters at most: 7ms, 503ms, 4.50s, 12.3s, 1234s."""
+    """A time in at most five characters: 7ms, 503ms, 4.50s, 12.3s, 1234s."""
     if seconds is None:
         return "-"
     if seconds < 0.9995:

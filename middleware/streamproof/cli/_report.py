@@ -1,7 +1,4 @@
-"""What a command found out, before it is told: diagnoses, notes, and the exit status that follows.
-
-Knows which vantage points count for the status. Does not print.
-"""
+"""The result of a command: diagnoses, notes, and the exit status. Printing is in ``_render.py``."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from ..profiles import Via, resolve
 from ..sansio.errors import NeedsData
 from ..sansio.trace import Trace
 
-#: What stands between most apps and their readers, and shows each way of holding once.
+#: The most common hops; together they show each way to hold a stream once.
 USUAL_VIAS = (
     "passthrough",
     "nginx:proxy_http_version=1.0",
@@ -34,7 +31,7 @@ USUAL_VIAS = (
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A sentence beside the table; a ``finding`` makes the status 1."""
+    """A sentence below the table; a ``finding`` makes the exit status 1."""
 
     text: str
     finding: bool = True
@@ -42,7 +39,7 @@ class Note:
 
 @dataclass(slots=True)
 class Report:
-    """``counted`` are the vantage points whose verdict decides the status, besides ``app`` and ``server``."""
+    """The result of one command. The verdicts on ``app``, ``server`` and ``counted`` decide the exit status."""
 
     diagnoses: list[Diagnosis] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
@@ -50,22 +47,22 @@ class Report:
 
     @property
     def status(self) -> int:
-        """0 when healthy, else 1."""
+        """The exit status: 0 when healthy, else 1."""
         counted = {"app", "server", *self.counted}
-        sick = any(not item.verdict.healthy for item in self.diagnoses if item.vantage in counted)
-        return int(sick or any(note.finding for note in self.notes))
+        unhealthy = any(not item.verdict.healthy for item in self.diagnoses if item.vantage in counted)
+        return int(unhealthy or any(note.finding for note in self.notes))
 
-    def add_vias(self, trace: Trace, asked: Sequence[Via]) -> None:
-        """Diagnose ``trace`` behind each via that was ``asked`` for, or the usual ones, which don't count.
+    def add_vias(self, trace: Trace, requested: Sequence[Via]) -> None:
+        """Diagnose ``trace`` behind each requested via, or behind the usual ones, which do not count.
 
-        Raises NeedsData, with what to do, only for a via that was asked for.
+        Raises NeedsData when a requested via needs data that the trace does not have.
         """
-        self.counted = tuple(via.text for via in asked)
-        for via in asked or map(resolve, USUAL_VIAS):
+        self.counted = tuple(via.text for via in requested)
+        for via in requested or map(resolve, USUAL_VIAS):
             try:
                 self.diagnoses.append(diagnose(trace, via))
             except NeedsData as error:
-                if asked:
+                if requested:
                     raise
                 self.notes.append(Note(f"{via.text} is left out: {error}", finding=False))
 
@@ -105,5 +102,5 @@ def _vantage(item: Diagnosis) -> dict[str, Any]:
 
 
 def arrived(trace: Trace) -> Diagnosis:
-    """What a reader got, when nothing is known of the app behind it: its arrivals, judged by themselves."""
+    """The diagnosis of a response whose production is unknown, from its arrivals alone."""
     return replace(diagnose(trace, None), vantage="reader")

@@ -1,7 +1,7 @@
-"""Draws deliveries on one time axis, a row each, so that what was held can be seen at a glance.
+"""Draws deliveries as rows on one time axis, which shows at a glance what was held.
 
-Pure: numbers in, characters out. A mark stands where bytes arrived, the taller the more of the body came at once; a
-light dot where bytes that the app had produced were on their way; a cross where the response was broken off.
+Pure: numbers in, characters out. A block marks bytes that arrived; its height is their share of the body. A dot marks
+the time in which produced bytes were held. A cross marks where the response broke off.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..sansio.delivery import BURST_GAP, Burst
 
 @dataclass(frozen=True, slots=True)
 class Pens:
-    """The characters to draw with: ``levels`` from few bytes to all."""
+    """The characters of a drawing; ``levels`` go from few bytes to the whole body."""
 
     levels: str = "▂▃▄▅▆▇█"
     hold: str = "·"
@@ -26,7 +26,7 @@ ASCII = Pens(levels="ioO#", hold=".")
 
 
 def pens(encoding: str | None) -> Pens:
-    """Blocks where the output can show them, else ASCII."""
+    """The block characters when ``encoding`` has them, else ASCII."""
     try:
         (BLOCKS.levels + BLOCKS.hold).encode(encoding or "ascii")
     except (UnicodeEncodeError, LookupError):
@@ -36,7 +36,7 @@ def pens(encoding: str | None) -> Pens:
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """``seconds`` from left to right in ``width`` columns."""
+    """A time axis of ``seconds`` in ``width`` columns."""
 
     seconds: float
     width: int
@@ -56,7 +56,7 @@ class Axis:
 
 
 def row(produced: Sequence[Burst], delivered: Sequence[Burst], end: float, broken: bool, axis: Axis, pens: Pens) -> str:
-    """One delivery, ``axis.width`` characters; ``end`` in seconds, ``broken`` when it was not complete there."""
+    """Draw one delivery in ``axis.width`` characters; ``broken`` when it was incomplete at ``end``, in seconds."""
     cells = [" "] * axis.width
     for start, stop in _holds(produced, delivered, end):
         if stop - start >= BURST_GAP:
@@ -77,18 +77,18 @@ def row(produced: Sequence[Burst], delivered: Sequence[Burst], end: float, broke
 
 
 def _holds(produced: Sequence[Burst], delivered: Sequence[Burst], end: float) -> Sequence[tuple[float, float]]:
-    """For each burst produced: from when to when its last byte was under way."""
-    out = []
+    """For each produced burst: the start and the end of the time in which its last byte was held."""
+    holds = []
     arrivals = iter(delivered)
-    made = got = 0
+    produced_bytes = delivered_bytes = 0
     at: float | None = 0.0
     for burst in produced:
-        made += burst.size
-        while got < made and at is not None:
+        produced_bytes += burst.size
+        while delivered_bytes < produced_bytes and at is not None:
             arrival = next(arrivals, None)
             if arrival is None:
                 at = None
             else:
-                got, at = got + arrival.size, arrival.at
-        out.append((burst.at, end if at is None else at))
-    return out
+                delivered_bytes, at = delivered_bytes + arrival.size, arrival.at
+        holds.append((burst.at, end if at is None else at))
+    return holds

@@ -1,4 +1,4 @@
-"""``streamproof check``: boot the app's server, read one response, say what held it, here and behind other hops."""
+"""``streamproof check``: boots an app's server, reads one response, and reports what holds it."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from ..serving.server import Server
     from ._render import Page
 
-NOTICE = 5.0  # seconds for the app to notice that its reader left; gunicorn's own grace for ASGI apps is 3
-WAITED = 0.1  # seconds a request may wait for the app before it is worth a note: a reader's blink
-AFTER_END = 2.0  # seconds for the recording of a response that has ended
+NOTICE = 5.0  # seconds for the app to notice that its reader left; gunicorn gives ASGI apps 3
+WAITED = 0.1  # seconds that a request may wait for the app before a note says so: a reader notices more than that
+AFTER_END = 2.0  # seconds to wait for the recording of a response that has ended
 
 EPILOG = """\
-TARGET is 'module:app', 'module:factory()', or the URL of a server that runs already. The app is imported twice, to see
-its kind and by its server; it runs in a process of its own, which is gone afterwards.
+TARGET is 'module:app', 'module:factory()', or the URL of a running server. The app is imported twice: once to see
+whether it is WSGI or ASGI, once by its server. It runs in a process of its own, which is stopped afterwards.
 
 exit status:
-  0    streams: at the app, at its server, and at each --via (the usual vias are shown, but do not count)
-  1    findings: held, cut, late, an error, not a stream, nothing within --timeout
-  2    usage, or it cannot run: no such app, not importable, server not installed, port in use, connection refused
+  0    the response streams at the app, at its server and at each --via (the usual vias are shown, but do not count)
+  1    findings: held, cut, late, an error, not a stream, or silence for --timeout
+  2    wrong usage, or the command cannot run: no such app, server not installed, port in use, connection refused
   130  interrupted
 
 examples:
@@ -46,29 +46,31 @@ def add(commands: Any) -> None:
     """Declare the command."""
     parser = commands.add_parser(
         "check",
-        help="does it stream, and behind which hops does it not?",
-        description="Boot an app's server, read one response, and say who holds it: here, and behind other hops.",
+        help="check whether an app streams, and which hops would hold its response",
+        description="Boot an app's server, read one response, and report what holds it, here and behind other hops.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("target", metavar="TARGET", help="module:app, 'module:factory()' or a URL")
-    parser.add_argument("path", metavar="PATH", nargs="?", help="what to ask for (default /)")
-    parser.add_argument("--via", action="append", default=[], help="a hop, or hops joined by +; repeat to compare")
+    parser.add_argument("path", metavar="PATH", nargs="?", help="the path to request (default /)")
+    parser.add_argument("--via", action="append", default=[], help="a hop, or several with +; repeat to compare")
     group = parser.add_argument_group("server")
     group.add_argument(
-        "--server", metavar="NAME", help="gunicorn (WSGI) and uvicorn (ASGI) by default; with its options in quotes"
+        "--server",
+        metavar="NAME",
+        help="the server, with its options in quotes (default: gunicorn for WSGI, uvicorn for ASGI)",
     )
     group.add_argument("--port", type=_port, default=0, metavar="N", help="a loopback port (default: a free one)")
-    group.add_argument("--app-dir", metavar="DIR", help="look for the module there first (default: this folder)")
+    group.add_argument("--app-dir", metavar="DIR", help="the folder to import the module from (default: this folder)")
     add_request(parser)
     add_limits(parser)
-    parser.add_argument("--save", metavar="FILE", help="keep the recording, for streamproof replay")
+    parser.add_argument("--save", metavar="FILE", help="write the recording to FILE, for streamproof replay")
     add_output(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do it; return the exit status."""
+    """Run the command and return the exit status."""
     from ..extras import need
     from ..profiles import resolve
 
@@ -100,7 +102,7 @@ def _check_url(arguments: argparse.Namespace, vias: list[Via], page: Page | None
         report.diagnoses.append(replace(diagnose(measured, None), vantage="server"))
         if report.diagnoses[0].verdict.word != "not a stream" or vias:
             report.add_vias(production, vias)
-    return _tell(arguments, page, report, production, place.url, production.server)
+    return _output(arguments, page, report, production, place.url, production.server)
 
 
 def _check_app(arguments: argparse.Namespace, vias: list[Via], page: Page | None) -> int:
@@ -130,7 +132,7 @@ def _check_app(arguments: argparse.Namespace, vias: list[Via], page: Page | None
         app, noticed = _recording(server, NOTICE if gone and silence is None else AFTER_END)
         log, server_name = server.log, server.name
         ended_at, started_at = server.traces.last_at, server.traces.last_started_at
-    report = Report(notes=notes(measured, app, silence, server=server_name, log=log))
+    report = Report(notes=notes(measured, app, silence, log=log))
     waited = 0.0 if started_at is None else started_at - (left_at - measured.end.at)
     if waited > WAITED and app is not None:
         text = f"The request waited {waited:.2f} s before the app was called. Was {server_name} still starting?"
@@ -147,11 +149,11 @@ def _check_app(arguments: argparse.Namespace, vias: list[Via], page: Page | None
             report.diagnoses.append(replace(diagnose(measured, None), vantage="server"))
         if report.diagnoses[0].verdict.word != "not a stream" or vias:
             report.add_vias(production, vias)
-    return _tell(arguments, page, report, with_wire_head(app, measured) or measured, place.url, server_name)
+    return _output(arguments, page, report, with_wire_head(app, measured) or measured, place.url, server_name)
 
 
 def _recording(server: Server, timeout: float) -> tuple[Trace | None, bool]:
-    """What the app did, and whether it had ended by itself; else it is asked to by stopping the server."""
+    """The app's recording, and whether the response ended by itself; otherwise the server is stopped to end it."""
     from ..serving.server import ServingError
 
     for wait, noticed in ((timeout, True), (0.0, False)):
@@ -162,7 +164,7 @@ def _recording(server: Server, timeout: float) -> tuple[Trace | None, bool]:
     return None, False
 
 
-def _tell(
+def _output(
     arguments: argparse.Namespace, page: Page | None, report: Any, kept: Trace, url: str, server: str | None = None
 ) -> int:
     if arguments.save:
@@ -181,12 +183,11 @@ def _words(server: str) -> list[str]:
         return shlex.split(server)
     except ValueError as error:
         raise ConfigurationError(
-            f"--server {server!r} cannot be read: {error}. Expected a name, and options as in a shell. "
-            "Is a quote missing?"
+            f"--server {server!r} cannot be parsed: {error}. Expected a name, with options quoted as in a shell."
         ) from None
 
 
 def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
-        raise argparse.ArgumentTypeError(f"{text!r} is no port. Expected a number from 1 to 65535.")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port (1 to 65535).")
     return int(text)

@@ -1,4 +1,4 @@
-"""``streamproof probe``: read one URL and print the trace of what arrived."""
+"""``streamproof probe``: reads one URL and prints every arrival."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from . import _files
 from ._arguments import add_limits, add_output, add_request, address
 
 EPILOG = """\
-exit status: 0 the response came to its end (or the reader left as asked), 1 it was cut or fell silent, 2 cannot run
+exit status:
+  0  the response is complete, or the reader left after --for or --chunks
+  1  the response was cut, or the server was silent for --timeout
+  2  the command cannot run
 
 examples:
   streamproof probe http://127.0.0.1:8000/stream
@@ -22,21 +25,21 @@ def add(commands: Any) -> None:
     """Declare the command."""
     parser = commands.add_parser(
         "probe",
-        help="read one URL and stamp every arrival",
-        description="Read one URL from a raw socket and stamp every arrival.",
+        help="read one URL and print the time of every arrival",
+        description="Read one URL from a raw socket and print the time of every arrival.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("url", metavar="URL", help="http://host:port/path or https://host/path")
     add_request(parser)
     add_limits(parser)
-    parser.add_argument("--save", metavar="FILE", help="keep the trace, for streamproof replay")
+    parser.add_argument("--save", metavar="FILE", help="write the trace to FILE, for streamproof replay")
     add_output(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do it; return the exit status."""
+    """Run the command and return the exit status."""
     from ..sansio.trace import Outcome
     from ._live import Live
     from ._reading import read

@@ -1,4 +1,4 @@
-"""``streamproof profiles``: the hops that can be emulated, and what is known about each."""
+"""``streamproof profiles``: lists the hops that can be emulated, explains one, or compares several."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
     from ..profiles import Option, Profile
 
 WIDTH = 80
-_WORDS = ("use", "why", "fix", "cures")  # members of a stage that are not settings
+_NOT_SETTINGS = ("use", "why", "fix", "cures")  # keys of a stage that are not settings
 EPILOG = """\
-grades, the weakest last: measured (seen on the real thing), source (read in its code), documented (its vendor says
-so), reported (its users say so)
+grades, strongest first: measured (the real product was run and timed), source (its code was read), documented (its
+vendor says so), reported (its users say so)
 
 examples:
   streamproof profiles
-  streamproof profiles nginx                       what it is, what it does to usual streams, where that is from
+  streamproof profiles nginx                       what it is, what it does to common streams, and the sources
   streamproof profiles nginx --options             the same, and what each option changes
-  streamproof profiles nginx heroku gae-flex       side by side; any via will do
+  streamproof profiles nginx heroku gae-flex       compare vias side by side
   streamproof check app:app /stream --via 'nginx:gzip=on,gzip_types=text/plain text/csv+cloudflare'
 """
 
@@ -34,14 +34,14 @@ def add(commands: Any) -> None:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("names", metavar="NAME", nargs="*", help="explain this one; several vias: side by side")
-    parser.add_argument("--options", action="store_true", help="show what each option changes (takes a few seconds)")
-    parser.add_argument("--json", action="store_true", help="the same as data")
+    parser.add_argument("names", metavar="NAME", nargs="*", help="a profile to explain, or several vias to compare")
+    parser.add_argument("--options", action="store_true", help="print what each option changes (takes a few seconds)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do it; return the exit status."""
+    """Run the command and return the exit status."""
     from ..profiles import catalogue
 
     known = catalogue()
@@ -56,23 +56,23 @@ def run(arguments: argparse.Namespace) -> int:
         return _compare(arguments)
     profile = known[arguments.names[0]]
     if arguments.json:
-        print(json.dumps(_whole(profile, options=arguments.options), indent=2, default=str))
+        print(json.dumps(_data(profile, options=arguments.options), indent=2, default=str))
     else:
         print(_explained(profile, options=arguments.options))
     return 0
 
 
 def _compare(arguments: argparse.Namespace) -> int:
-    """Any vias side by side."""
-    from ._behaviour import behaviour
+    """Compare vias side by side."""
+    from ._behavior import behavior
 
-    found = {via: behaviour(via) for via in arguments.names}
+    found = {via: behavior(via) for via in arguments.names}
     print(json.dumps(found, indent=2) if arguments.json else _table(found))
     return 0
 
 
 def _table(found: dict[str, dict[str, str]]) -> str:
-    """Samples down, vias across, in as many columns as they need."""
+    """A table with a row for each sample and a column for each via."""
     samples = list(next(iter(found.values())))
     first = max(map(len, samples)) + 2
     widths = [max(len(via), *map(len, cells.values())) + 2 for via, cells in found.items()]
@@ -93,15 +93,15 @@ def _summary(profile: Profile) -> dict[str, Any]:
     }
 
 
-def _whole(profile: Profile, *, options: bool) -> dict[str, Any]:
-    from ._behaviour import behaviour, changes
+def _data(profile: Profile, *, options: bool) -> dict[str, Any]:
+    from ._behavior import behavior, changes
 
     changed = (
         {text: {name: [old, new] for name, old, new in rows} for text, rows in changes(profile)} if options else {}
     )
     return {
         **_summary(profile),
-        "behaviour": behaviour(profile),
+        "behavior": behavior(profile),
         **({"changes": changed} if options else {}),
         "asks": profile.asks,
         "options": {
@@ -122,12 +122,12 @@ def _listed(profile: Profile, indent: int) -> str:
 
 
 def _explained(profile: Profile, *, options: bool) -> str:
-    from ._behaviour import behaviour
+    from ._behavior import behavior
 
     parts = [f"{profile.name}: {profile.title}", _wrapped(profile.summary, 2)]
-    parts.append(f"  {profile.grade}, {profile.date}; asks the hop before it with HTTP {_asks(profile)}")
-    parts += ["", "what it does to usual streams"]
-    parts += [f"  {name:42}{words}" for name, words in behaviour(profile).items()]
+    parts.append(f"  {profile.grade}, {profile.date}; requests to its upstream use {_upstream_version(profile)}")
+    parts += ["", "what it does to common streams"]
+    parts += [f"  {name:42}{words}" for name, words in behavior(profile).items()]
     if options:
         parts += ["", "what each option changes", *_changes(profile)]
     if profile.options:
@@ -136,23 +136,25 @@ def _explained(profile: Profile, *, options: bool) -> str:
     if profile.stages:
         parts += ["", "stages, app side first"]
         parts += [_stage(stage) for stage in profile.stages]
-    parts += ["", "figures"]
+    parts += ["", "facts"]
     for fact in profile.facts:
         parts += [_wrapped(fact.text, 2), f"    {fact.grade}, {fact.date}: {fact.source}"]
     return "\n".join(parts)
 
 
-def _asks(profile: Profile) -> str:
-    asks = profile.plan().ask
-    return "the version it was asked with" if asks == "same" else f"{asks} by default" if "{" in profile.asks else asks
+def _upstream_version(profile: Profile) -> str:
+    version = profile.plan().ask
+    if version == "same":
+        return "the reader's HTTP version"
+    return f"HTTP/{version} by default" if "{" in profile.asks else f"HTTP/{version}"
 
 
 def _changes(profile: Profile) -> list[str]:
-    from ._behaviour import changes
+    from ._behavior import changes
 
     lines = []
     for text, rows in changes(profile):
-        lines.append(f"  {text}" if rows else f"  {text}: none of these streams")
+        lines.append(f"  {text}" if rows else f"  {text}: changes none of these streams")
         lines += [f"      {name}: {before} -> {after}" for name, before, after in rows]
     return lines
 
@@ -167,10 +169,10 @@ def _option(option: Option) -> str:
 
 
 def _stage(stage: Any) -> str:
-    settings = ", ".join(f"{key}={_shown(value)}" for key, value in stage.items() if key not in _WORDS)
+    settings = ", ".join(f"{key}={_shown(value)}" for key, value in stage.items() if key not in _NOT_SETTINGS)
     lines = [_wrapped(f"{stage['use']}: {settings}" if settings else stage["use"], 2)]
     lines += [_wrapped(f"{key}: {stage[key]}", 6) for key in ("why", "fix") if key in stage]
-    lines += [_wrapped(f"cure: {name}: {value}", 6) for name, value in stage.get("cures", ())]
+    lines += [_wrapped(f"fixed by the header {name}: {value}", 6) for name, value in stage.get("cures", ())]
     return "\n".join(lines)
 
 

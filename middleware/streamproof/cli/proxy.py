@@ -1,4 +1,4 @@
-"""``streamproof proxy``: the hops of a via on a real loopback socket, and what they hold right now."""
+"""``streamproof proxy``: runs the hops of a via on a real loopback socket and prints what they hold now."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from ._live import preview
 if TYPE_CHECKING:
     from ..sockets.relay import Exchange
 
-REFRESH = 0.1  # seconds between two drawings; an eye takes less than that for motion
-MOST_SHOWN = 12  # responses on the screen at once
+REFRESH = 0.1  # seconds between two drawings, which looks continuous
+MOST_SHOWN = 12  # responses on the screen at most
 
 EPILOG = """\
-The proxy listens on 127.0.0.1 only. Where the profile's reader side speaks TLS it makes a throw-away certificate for
-this run: use curl -k, or click the warning away. Stop it with Ctrl-C.
+The proxy listens on 127.0.0.1 only. If the last hop speaks TLS, the proxy makes a temporary certificate: use curl -k,
+or accept the browser's warning. Ctrl-C stops the proxy.
 
 exit status: 0 stopped by Ctrl-C, 2 cannot run (unknown via, port in use)
 
@@ -43,20 +43,22 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "proxy",
         help="run the emulated hops as a real proxy in front of a server",
-        description="Run the hops of a via as a real proxy on loopback, and show what each rule holds right now.",
+        description="Run the hops of a via as a real proxy on loopback, and show what each rule holds now.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("upstream", metavar="UPSTREAM", help="http://host:port, host:port or a port: the app server")
-    parser.add_argument("--via", action="append", required=True, metavar="VIA", help="the hops; again: one more proxy")
-    parser.add_argument("--port", type=int, default=0, metavar="N", help="the first proxy's port (default: a free one)")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line: each proxy, each ended response")
-    parser.add_argument("--no-color", action="store_true", help="no colour; so does NO_COLOR in the environment")
+    parser.add_argument("upstream", metavar="UPSTREAM", help="the app server: http://host:port, host:port or a port")
+    parser.add_argument(
+        "--via", action="append", required=True, metavar="VIA", help="the hops; repeat for more proxies"
+    )
+    parser.add_argument("--port", type=int, default=0, metavar="N", help="the port of the first proxy (default: free)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object per proxy and per response")
+    parser.add_argument("--no-color", action="store_true", help="print without color, as NO_COLOR=1 does")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do it; return the exit status."""
+    """Run the command and return the exit status."""
     need("h11", "The proxy", "proxy")
     from ..sockets.relay import needs_tls, relaying
 
@@ -70,16 +72,20 @@ def run(arguments: argparse.Namespace) -> int:
             try:
                 host, bound = stack.enter_context(
                     relaying(
-                        via, upstream, port=port, tls=_throw_away() if secure else None, on_change=board.dispatcher(via)
+                        via,
+                        upstream,
+                        port=port,
+                        tls=_temporary_tls() if secure else None,
+                        on_change=board.dispatcher(via),
                     )
                 )
             except OSError as error:
                 raise ConfigurationError(
-                    f"Port {port} on 127.0.0.1 cannot be used: {error.strerror}. Expected a free one, or none named. "
-                    "Is another proxy still running there?"
+                    f"Port {port} on 127.0.0.1 cannot be used: {error.strerror}. Expected a free port. "
+                    "Does another proxy still use it?"
                 ) from None
             except OverflowError:
-                raise ConfigurationError(f"Port {port} is none. Expected 1 to 65535. Is it a typing mistake?") from None
+                raise ConfigurationError(f"{port} is not a port (1 to 65535).") from None
             board.opened(via, f"http{'s' * secure}://{host}:{bound}", upstream)
         with _until_interrupted() as stopped, board.drawn():
             while not stopped.wait(REFRESH):
@@ -93,14 +99,13 @@ def _upstream(text: str) -> tuple[str, int]:
     place = address(text if "://" in text else f"http://{text}")
     if place.secure:
         raise ConfigurationError(
-            f"The upstream {text!r} speaks TLS. Expected an app server's plain http://host:port. "
-            "Is it a hop that belongs into --via?"
+            f"The upstream {text!r} uses TLS. Expected the plain http://host:port of an app server."
         )
     return place.host, place.port
 
 
-def _throw_away() -> ssl.SSLContext:
-    """A certificate that nobody trusts, made for this run."""
+def _temporary_tls() -> ssl.SSLContext:
+    """A TLS context with a new self-signed certificate."""
     need("trustme", "A proxy that speaks TLS", "proxy")
     import trustme
 
@@ -112,7 +117,7 @@ def _throw_away() -> ssl.SSLContext:
 
 @contextmanager
 def _until_interrupted() -> Iterator[threading.Event]:
-    """An event that Ctrl-C sets, so that everything is closed in order."""
+    """Yield an event that Ctrl-C sets, so that the proxies close in order."""
     stopped = threading.Event()
     before = signal.signal(signal.SIGINT, lambda number, frame: stopped.set())
     try:
@@ -131,43 +136,43 @@ def _board(arguments: argparse.Namespace) -> _Lines:
 
 
 class _Lines:
-    """Tells in plain lines: each proxy, then each response when it began, when a hold grew tenfold, when it ended."""
+    """Prints lines: one per proxy, and per response one at its start, at each tenfold hold, and at its end."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._told: dict[int, int] = {}
+        self._printed: dict[int, int] = {}  # the held bytes last printed, by the number of the exchange
 
     def opened(self, via: Via, url: str, upstream: tuple[str, int]) -> None:
-        """A proxy listens."""
-        note = ", by users' reports only" if via.grade == "reported" else ""
+        """Print that a proxy listens."""
+        note = " by users only" if via.grade == "reported" else ""
         self._print(f"{via.text} at {url} in front of {upstream[0]}:{upstream[1]} (facts: {via.grade}{note})")
 
     def dispatcher(self, via: Via) -> Any:
-        """What the relay of ``via`` calls when something changed; in the relay's thread."""
+        """The callback for the relay of ``via``, called in the relay's thread on every change."""
         return lambda exchange: self._changed(via, exchange)
 
     def _changed(self, via: Via, exchange: Exchange) -> None:
         number = exchange.number
         with self._lock:
-            told = self._told.get(number)
+            printed = self._printed.get(number)
             held = exchange.chain.held
             if exchange.ended_at is not None:
-                self._told.pop(number, None)
+                self._printed.pop(number, None)
                 seconds = exchange.ended_at - exchange.started_at
                 self._print(f"{_name(exchange)}  {exchange.outcome} after {seconds:.2f} s, {exchange.bytes_out} B")
-            elif told is None and exchange.bytes_in:
-                self._told[number] = max(held, 1)
+            elif printed is None and exchange.bytes_in:
+                self._printed[number] = max(held, 1)
                 self._print(f"{_name(exchange)}  {_hold(exchange)}")
-            elif told is not None and held >= told * 10:
-                self._told[number] = held
+            elif printed is not None and held >= printed * 10:
+                self._printed[number] = held
                 self._print(f"{_name(exchange)}  {_hold(exchange)}")
 
     def refresh(self) -> None:
-        """Draw again what only time changes."""
+        """Draw what changes with time alone."""
 
     @contextmanager
     def drawn(self) -> Iterator[None]:
-        """While it is on the screen."""
+        """Keep the drawing on the screen while the block runs."""
         yield
 
     def _print(self, text: str) -> None:
@@ -175,7 +180,7 @@ class _Lines:
 
 
 class _JsonLines(_Lines):
-    """The same as data."""
+    """Prints JSON: one object per proxy and one per ended response."""
 
     def opened(self, via: Via, url: str, upstream: tuple[str, int]) -> None:
         host, port = upstream
@@ -198,7 +203,7 @@ class _JsonLines(_Lines):
 
 
 class _Screen(_Lines):
-    """A table that is drawn again and again."""
+    """Draws a live table."""
 
     def __init__(self, *, no_color: bool) -> None:
         super().__init__()
@@ -253,7 +258,7 @@ def _name(exchange: Exchange) -> str:
 
 
 def _shown(target: str) -> str:
-    """The target so that a terminal cannot be driven by it."""
+    """The target, escaped so that it cannot control the terminal."""
     return preview(target.encode(), width=40)[1:-1]
 
 

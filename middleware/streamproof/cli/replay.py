@@ -1,4 +1,4 @@
-"""``streamproof replay``: the table of ``check`` again, from a recording, without the app."""
+"""``streamproof replay``: prints the table of ``check`` from a recording, without the app."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from . import _files
 from ._arguments import add_output
 
 EPILOG = """\
-exit status: 0 healthy, 1 findings (for the app, and for each --via), 2 the recording or a via cannot be used
+exit status: 0 healthy, 1 findings at the app or at a --via, 2 the recording or a via is invalid
 
 examples:
   streamproof replay stream.json
@@ -23,19 +23,19 @@ def add(commands: Any) -> None:
     """Declare the command."""
     parser = commands.add_parser(
         "replay",
-        help="play a recording through emulated hops",
-        description="Play a recording through emulated hops, in no time and without the app.",
+        help="replay a recording through emulated hops",
+        description="Replay a recording through emulated hops, in virtual time and without the app.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("file", metavar="FILE", help="a recording that --save wrote; - for standard input")
-    parser.add_argument("--via", action="append", default=[], help="a hop, or hops joined by +; repeat to compare")
+    parser.add_argument("file", metavar="FILE", help="a recording that --save wrote, or - for standard input")
+    parser.add_argument("--via", action="append", default=[], help="a hop, or several with +; repeat to compare")
     add_output(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do it; return the exit status."""
+    """Run the command and return the exit status."""
     from ..analysis.diagnosis import diagnose
     from ..profiles import resolve
     from ._report import Report

@@ -1,1 +1,1 @@
-"""What carries bytes on the wire: the relay, the probe, HTTP/1. What happens in a process is in ``adapters/``."""
+"""Carriers of bytes on the wire: the relay, the probe, HTTP/1. In-process carriers are in ``adapters/``."""

@@ -1,15 +1,15 @@
-"""Bytes on both sides of the relay: a client's request in, the upstream's answer as events, events as bytes out.
+"""HTTP/1 on both sides of the relay: the client's request, the upstream's answer as events, events as bytes.
 
-Knows HTTP/1 through h11, which is strict: what it refuses is answered with 400 or 502 and never passed on, so nothing
-can be smuggled past the relay. A request is always sent on with the length of the body that was read. Knows no
-socket and no time. Trailers and informational responses are not relayed.
+Parses with h11, which is strict: what h11 refuses is answered with 400 or 502 and never forwarded, so a request cannot
+be smuggled past the relay. A forwarded request has the Content-Length of the body that was read. Trailers and
+informational responses are not forwarded. Sockets and timers are in ``relay.py``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib.util import find_spec
 
+from ..extras import need
 from ..sansio.errors import StreamProofError
 from ..sansio.http import (
     HOP_BY_HOP,
@@ -25,26 +25,23 @@ from ..sansio.http import (
 from ..sansio.machine import Cut, Data, End, Event, Head
 from ..sansio.trace import Request
 
-if find_spec("h11") is None:
-    raise StreamProofError(
-        "The relay needs h11, which is not installed. Expected the extra 'cli': pip install 'streamproof[cli]'. "
-        "Is this the environment you installed it in?"
-    )
+try:
+    import h11
+except ModuleNotFoundError:
+    need("h11", "The relay")
+    raise
 
-import h11
-
-MAX_HEAD_SIZE = (
-    65536  # bytes; as App Engine flexible's and Apache's largest (LimitRequestFieldSize x fields) in practice
-)
-_UNKNOWN_REST = 1 << 40  # h11 does not tell how long a chunk still is; longer than any buffer holds it as nginx would
+MAX_HEAD_SIZE = 65536  # bytes; the largest head of App Engine flexible and, in practice, of Apache
+# h11 does not report the rest of a chunk's size. A size above every buffer makes a stage hold, as nginx does.
+_UNKNOWN_REST = 1 << 40
 
 
 class BadRequest(StreamProofError):
-    """The client's request is not one that the relay passes on."""
+    """The relay does not forward the client's request."""
 
 
 class ClientSide:
-    """One connection of a client: requests in, one at a time."""
+    """One connection of a client, which carries one request after the other."""
 
     def __init__(self) -> None:
         self._connection = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_SIZE)
@@ -53,9 +50,9 @@ class ClientSide:
         self.keep_alive = True
 
     def receive(self, received: bytes) -> tuple[Request, bytes] | None:
-        """Take what arrived (``b""`` at the end); the request and its body once both are complete.
+        """Take received bytes (``b""`` at the end) and return the request and its body once both are complete.
 
-        Raises BadRequest when h11 refuses it, or when the client asks to switch protocols or for a tunnel.
+        Raises BadRequest when h11 refuses the request, and for CONNECT.
         """
         try:
             self._connection.receive_data(received)
@@ -72,7 +69,7 @@ class ClientSide:
                     self._request.headers, "connection"
                 )
                 if self._request.method == "CONNECT":
-                    raise BadRequest("CONNECT asks for a tunnel, which the relay does not dig.")
+                    raise BadRequest("The relay does not support CONNECT.")
             elif isinstance(event, h11.Data):
                 self._body += event.data
             elif isinstance(event, h11.EndOfMessage):
@@ -83,12 +80,12 @@ class ClientSide:
 
     @property
     def expects_continue(self) -> bool:
-        """Does the client wait for 100 Continue before it sends its body?"""
+        """True while the client waits for 100 Continue before it sends its body."""
         return self._connection.they_are_waiting_for_100_continue
 
     @property
     def gone(self) -> bool:
-        """Has the client ended its side?"""
+        """True once the client has closed its side."""
         return self._connection.their_state in (h11.CLOSED, h11.ERROR)
 
 
@@ -99,7 +96,7 @@ def _request_of(event: h11.Request) -> Request:
 
 
 class UpstreamSide:
-    """One exchange with the upstream: the request as bytes, the answer as events."""
+    """One exchange with the upstream: the request as bytes, the response as events."""
 
     def __init__(self, request: Request, body: bytes) -> None:
         self._request, self._framing = request, "length"
@@ -112,7 +109,7 @@ class UpstreamSide:
         encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields]
         event = h11.Request(method=request.method.encode(), target=request.target.encode(), headers=encoded)
         head = self._connection.send(event) or b""
-        if request.http_version == "1.0":  # h11 writes 1.1 only
+        if request.http_version == "1.0":  # h11 writes only 1.1
             line, rest = head.split(b"\r\n", 1)
             head = line.removesuffix(b"1.1") + b"1.0\r\n" + rest
         for last in (h11.Data(data=body), h11.EndOfMessage()) if body else (h11.EndOfMessage(),):
@@ -123,7 +120,7 @@ class UpstreamSide:
         self.started = False
 
     def receive(self, received: bytes) -> Iterator[Event]:
-        """The events in what one read brought, ``b""`` for FIN. After an End or a Cut :attr:`over` is true."""
+        """Yield the events in the bytes of one read (``b""`` for FIN). :attr:`over` is true after an End or a Cut."""
         self._received += len(received)
         try:
             self._connection.receive_data(received)
@@ -133,11 +130,11 @@ class UpstreamSide:
                 yield Cut("fin")
         except h11.RemoteProtocolError as error:
             self.over = True
-            # A body that was cut short is the upstream's death; anything else is no HTTP.
+            # At FIN the body is short, because the upstream died. Before FIN the bytes are not HTTP/1.
             yield Cut("fin", None, None if not received else f"the upstream's answer is not HTTP/1: {error}")
 
     def reset(self) -> Cut | None:
-        """The connection was reset: the cut that it is, None when the answer was complete."""
+        """Take a reset of the connection; return its Cut, or None after a complete response."""
         if self.over:
             return None
         self.over = True
@@ -172,32 +169,31 @@ class UpstreamSide:
         return Head(event.status_code, headers, framing, size)
 
     def _waiting(self) -> int:
-        """Bytes received that h11 has not looked at yet."""
+        """The number of received bytes that h11 has not parsed yet."""
         return len(self._connection.trailing_data[0])
 
     def _data(self, event: h11.Data, consumed: int) -> Data:
-        """The body bytes of ``event`` with the framing round them; h11 took ``consumed`` bytes for it."""
+        """The body bytes of ``event`` and the size of their framing; h11 parsed ``consumed`` bytes for it."""
         data = bytes(event.data)
         if self._framing != "chunked":
             return Data(data)
         lead = consumed - len(data) - self._crlf_due if event.chunk_start else 0
-        self._crlf_due = (
-            2 if event.chunk_end else 0
-        )  # h11 takes the CRLF after a chunk when it looks for the next event
+        # h11 parses the CRLF after a chunk together with the next event.
+        self._crlf_due = 2 if event.chunk_end else 0
         return Data(data, lead, self._crlf_due, 0 if event.chunk_end else _UNKNOWN_REST)
 
 
 class ReaderSide:
-    """Events that left the last hop, as bytes for the client."""
+    """Turns the events that leave the last hop into bytes for the client."""
 
     def __init__(self, request: Request) -> None:
         self._request = request
         self._chunked = self._bodyless = False
+        #: True when the connection closes after this response.
         self.close = True
-        """Does only the close tell the client that the response is over?"""
 
     def write(self, event: Event) -> bytes:
-        """The bytes of ``event``; a Cut has none, it's the driver who cuts."""
+        """The bytes of ``event``. A Cut has none: the relay closes the connection."""
         if type(event) is Head:
             return self._head(event)
         if type(event) is Data:
@@ -225,7 +221,7 @@ class ReaderSide:
 
 
 def own_answer(status: int, text: str) -> bytes:
-    """The relay's own response, where no hop has one: ``text`` with ``status``, and the connection closes."""
+    """The relay's own response, for cases that no hop answers: ``text`` with ``status``, then the close."""
     body = (text + "\n").encode("utf-8", "replace")
     head = f"HTTP/1.1 {status} {reason(status)}\r\nContent-Type: text/plain; charset=utf-8\r\n"
     return f"{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode("ascii") + body

@@ -1,32 +1,32 @@
-"""One HTTP/1 exchange seen from the reader: bytes to send, bytes received, body bytes out.
+"""One HTTP/1 exchange from the reader's side: the request as bytes, the response as a head and body bytes.
 
-Parses with h11 and knows no sockets and no time; ``probe.py`` carries it. h11 writes only HTTP/1.1 requests, so the
-version of a 1.0 request is put into its request line afterwards.
+Parses with h11. Opens no socket and reads no clock; ``probe.py`` does both. h11 writes only HTTP/1.1 requests, so the
+version in the request line of an HTTP/1.0 request is replaced afterwards.
 """
 
 from __future__ import annotations
 
 import re
 
-from ..sansio.errors import ConfigurationError, StreamProofError
+from ..extras import need
+from ..sansio.errors import ConfigurationError
 from ..sansio.http import Framing, content_length, has_body, tokens
 from ..sansio.trace import Request, Response
 
 try:
     import h11
 except ModuleNotFoundError:
-    raise StreamProofError(
-        "Reading from a socket needs h11, which is not installed. Expected the extra 'cli': "
-        "pip install 'streamproof[cli]'. Is this the environment that you installed it in?"
-    ) from None
+    need("h11", "Reading from a socket")
+    raise
 
-MAX_HEAD_SIZE = 65536  # bytes; four times what h11 takes by default: servers with many cookies are no fault here
+MAX_HEAD_SIZE = 65536  # bytes; four times h11's default, because responses with many cookies are valid
 
 
 class Conversation:
-    """The exchange of ``request``; raises ConfigurationError when it cannot be sent as HTTP/1.
+    """The exchange of one ``request``. Raises ConfigurationError when the request cannot be sent as HTTP/1.
 
-    ``head`` is the final response (its ``at`` is 0), ``complete`` says that the body is, ``fault`` why it cannot be.
+    ``head`` is the final response (its ``at`` is 0). ``complete`` is true once the whole body has arrived. ``fault``
+    is the reason why it cannot become complete.
     """
 
     def __init__(self, request: Request, body: bytes = b"") -> None:
@@ -40,8 +40,8 @@ class Conversation:
             self.first_bytes = self._write(body)
         except (h11.LocalProtocolError, UnicodeEncodeError) as error:
             raise ConfigurationError(
-                f"The request {request.method} {request.target!r} cannot be sent: {error}. Expected a token as method, "
-                "a target without spaces, fields as 'Name: value'. Is something to be quoted?"
+                f"The request {request.method} {request.target!r} cannot be sent: {error}. Expected a token as the "
+                "method, a target without spaces and fields as 'Name: value'."
             ) from None
 
     def _write(self, body: bytes) -> bytes:
@@ -57,7 +57,7 @@ class Conversation:
         return head
 
     def receive(self, received: bytes) -> bytes:
-        """Take what one ``recv`` brought (``b""`` at the end of the stream); return the body bytes in it."""
+        """Take the bytes of one ``recv`` (``b""`` at the end of the connection) and return the body bytes in them."""
         body = []
         self._received += len(received)
         try:
@@ -75,7 +75,7 @@ class Conversation:
                 elif event is h11.NEED_DATA:
                     break
                 else:
-                    self.fault = "the server switched to another protocol or said nothing more"
+                    self.fault = "the server switched to another protocol or sent nothing more"
                     break
         except h11.RemoteProtocolError as error:
             self.fault = self._fault(error, ended=not received)
@@ -84,8 +84,8 @@ class Conversation:
     def _fault(self, error: h11.RemoteProtocolError, *, ended: bool) -> str:
         if ended and self.head is None:
             return "the connection was closed before a response"
-        said = re.sub(r"bytearray\(b(.*)\)", r"\1", str(error))
-        return f"the end came early: {said}" if ended else said
+        message = re.sub(r"bytearray\(b(.*)\)", r"\1", str(error))
+        return f"the end came early: {message}" if ended else message
 
     def _left_over(self) -> int:
         return len(self._connection.trailing_data[0])

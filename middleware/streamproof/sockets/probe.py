@@ -1,10 +1,9 @@
-"""Reads one response from a raw socket and stamps every arrival: :func:`read` returns it as a Trace.
+"""Reads one response from a raw socket, stamps every arrival, and returns a Trace: :func:`read`.
 
-Knows sockets, the monotonic clock and, through h11, the HTTP/1 grammar. Knows neither apps nor hops nor what the
-numbers mean. Called by the commands and by the tests; needs the extra ``cli`` (h11).
+The verdict on the arrivals is in ``analysis/``, the HTTP/1 grammar in ``http1.py``. Needs the extra ``cli`` (h11).
 
-Times are seconds from the moment before the request's first byte was sent. A chunk is what one ``recv`` brought,
-less framing: bytes that the kernel had together are one arrival, however the sender had cut them.
+Times are seconds from the moment before the request's first byte was sent. A chunk is the body bytes of one ``recv``:
+bytes that the kernel had received together are one arrival, whatever writes the sender made.
 """
 
 from __future__ import annotations
@@ -24,11 +23,11 @@ RECV_SIZE = 65536  # bytes; more than one TLS record (16 KiB) and than one segme
 
 
 class ProbeError(StreamProofError):
-    """The server cannot be reached, or what it sent is not HTTP/1."""
+    """The server cannot be reached, or its answer is not HTTP/1."""
 
 
 class ReaderTimeout(StreamProofError):
-    """Nothing came for longer than the reader would wait; ``trace`` is what came before."""
+    """The server was silent for longer than the reader waits; ``trace`` holds what arrived before."""
 
     def __init__(self, message: str, trace: Trace) -> None:
         super().__init__(message)
@@ -36,7 +35,7 @@ class ReaderTimeout(StreamProofError):
 
 
 class _Left(Exception):
-    """The reader has read as long, or as much, as it was asked to."""
+    """The reader has reached its limit of time or chunks."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -56,29 +55,29 @@ def read(
     on_head: Callable[[Response], None] | None = None,
     on_arrival: Callable[[Chunk], None] | None = None,
 ) -> Trace:
-    """Send ``request`` and read its response to the end, or until the limits, then leave as a reader would.
+    """Send ``request`` and read its response to the end or to a limit, then close the connection as a reader does.
 
-    How it ends: ``complete``; ``cut`` by ``"upstream"`` with ``how`` ``"fin"`` or ``"rst"`` when bytes are missing,
-    also when not even a head came (``response`` is None then); ``client_gone`` after ``max_seconds`` or ``max_chunks``.
-    A body that only the close delimits cannot be seen to be short (RFC 9112 section 8).
+    The outcome is ``complete``; or ``client_gone`` after ``max_seconds`` or ``max_chunks``; or ``cut`` by
+    ``"upstream"`` with ``how`` ``"fin"`` or ``"rst"`` when bytes are missing. When no head arrived, ``response`` is
+    None. A short body that only the close delimits cannot be detected (RFC 9112 section 8).
 
     Args:
-        request: Sent as it is; ``Host`` and, for a body, ``Content-Length`` are added when missing.
-        timeout: The longest silence, also for the connection.
-        max_seconds: Leave so long after the request.
-        max_chunks: Leave after so many arrivals.
+        request: Sent unchanged, except that a missing ``Host`` and, for a body, ``Content-Length`` are added.
+        timeout: The longest silence, and the longest wait for the connection, in seconds.
+        max_seconds: Leave this long after the request.
+        max_chunks: Leave after this many arrivals.
         on_head: Called with the head, before the first arrival.
-        on_arrival: Called with each arrival, in the order of their bytes. What it raises ends the reading.
+        on_arrival: Called with each arrival, in order. An exception from it ends the reading.
 
     Raises:
-        ReaderTimeout: Nothing came for ``timeout``.
+        ReaderTimeout: The server was silent for ``timeout`` seconds.
         ProbeError: No connection, or the answer is not HTTP/1.
         ConfigurationError: The request cannot be sent as HTTP/1.
     """
-    talk = Conversation(_complete(request, host, port, tls is not None, body), body)
+    conversation = Conversation(_complete(request, host, port, tls is not None, body), body)
     chunks: list[Chunk] = []
     response: Response | None = None
-    silence = f"Nothing came from {host}:{port} for {timeout:g} s"
+    silence = f"{host}:{port} sent nothing for {timeout:g} s"
     with _connected(host, port, tls, timeout) as sock:
         started = quiet_since = time.monotonic()
 
@@ -89,15 +88,15 @@ def read(
             if max_seconds is None:
                 return max(until_quiet, 0.001)
             if now - started >= max_seconds:
-                raise _Left(f"after {max_seconds:g} s, as asked")
+                raise _Left(f"after {max_seconds:g} s, as requested")
             return max(min(until_quiet, started + max_seconds - now), 0.001)
 
         def trace(outcome: Outcome, how: How | None = None, by: str | None = None, why: str | None = None) -> Trace:
             end = max(time.monotonic() - started, chunks[-1].at if chunks else 0.0)
-            return Trace(talk.request, response, tuple(chunks), StreamEnd(end, outcome, how, by, why))
+            return Trace(conversation.request, response, tuple(chunks), StreamEnd(end, outcome, how, by, why))
 
         try:
-            sock.sendall(talk.first_bytes)
+            sock.sendall(conversation.first_bytes)
             while True:
                 sock.settimeout(wait())
                 try:
@@ -105,30 +104,30 @@ def read(
                 except TimeoutError:
                     if time.monotonic() - quiet_since < timeout:
                         continue
-                    error = f"{silence}. Expected bytes or an end. Is a hop holding them, or is the app silent so long?"
+                    error = f"{silence}. Expected bytes or the end. Does a hop hold them, or is the app silent?"
                     raise ReaderTimeout(error, trace(Outcome.CLIENT_GONE, why="timeout")) from None
                 quiet_since = time.monotonic()
                 at = quiet_since - started
-                data = talk.receive(received)
-                if talk.fault is not None and talk.head is None and received:
+                data = conversation.receive(received)
+                if conversation.fault is not None and conversation.head is None and received:
                     raise ProbeError(
-                        f"The answer of {host}:{port} is not HTTP/1: {talk.fault}. Expected a status line, fields and "
-                        "an empty line. Is another protocol spoken at this port?"
+                        f"The answer from {host}:{port} is not HTTP/1: {conversation.fault}. Expected a status line, "
+                        "header fields and an empty line. Does this port use another protocol?"
                     )
-                if response is None and talk.head is not None:
-                    response = replace(talk.head, at=at)
+                if response is None and conversation.head is not None:
+                    response = replace(conversation.head, at=at)
                     if on_head is not None:
                         on_head(response)
                 if data:
                     chunks.append(Chunk(at, len(data), None, data))
                     if on_arrival is not None:
                         on_arrival(chunks[-1])
-                if talk.complete:
+                if conversation.complete:
                     return trace(Outcome.COMPLETE)
-                if talk.fault is not None:
-                    return trace(Outcome.CUT, None if received else "fin", "upstream", talk.fault)
+                if conversation.fault is not None:
+                    return trace(Outcome.CUT, None if received else "fin", "upstream", conversation.fault)
                 if max_chunks is not None and len(chunks) >= max_chunks:
-                    raise _Left(f"after {max_chunks} chunk{'s' * (max_chunks > 1)}, as asked")
+                    raise _Left(f"after {max_chunks} chunk{'s' * (max_chunks > 1)}, as requested")
         except _Left as left:
             return trace(Outcome.CLIENT_GONE, why=left.reason)
         except (ConnectionResetError, BrokenPipeError):
@@ -153,7 +152,7 @@ def _connected(host: str, port: int, tls: ssl.SSLContext | None, timeout: float)
     except OSError as error:
         raise ProbeError(
             f"No connection to {host}:{port}: {error.strerror or error}. Expected a server that listens there. "
-            "Is it running, and on this port?"
+            "Is the server running?"
         ) from None
     with sock:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -164,8 +163,8 @@ def _connected(host: str, port: int, tls: ssl.SSLContext | None, timeout: float)
             secured = tls.wrap_socket(sock, server_hostname=host)
         except OSError as error:
             raise ProbeError(
-                f"No TLS with {host}:{port}: {error.strerror or error}. Expected a certificate for this name. "
-                "Does the server speak plain HTTP there, or is the certificate its own?"
+                f"The TLS handshake with {host}:{port} failed: {error.strerror or error}. Expected a valid certificate "
+                "for this name. Does the server speak plain HTTP, or is its certificate self-signed?"
             ) from None
         with secured:
             yield secured

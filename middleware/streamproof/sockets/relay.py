@@ -1,7 +1,8 @@
 """A loopback proxy that runs a chain of hops on real sockets: :class:`Relay`.
 
-Knows sockets, timers and TLS; the hops decide everything else. One exchange with the upstream per request, the
-client's connection kept where HTTP/1.1 allows it. Listens on loopback only: it emulates, it does not serve.
+Carries bytes with sockets, timers and TLS; the hops decide the rest. Each request opens one connection to the upstream.
+The client's connection stays open where HTTP/1.1 allows it. The relay listens on loopback only. HTTP/1 is in
+``exchange.py``.
 """
 
 from __future__ import annotations
@@ -24,18 +25,18 @@ from ..sansio.trace import Request
 from .exchange import BadRequest, ClientSide, ReaderSide, UpstreamSide, own_answer
 
 HOST = "127.0.0.1"
-READ_SIZE = 1 << 20  # bytes a read at most; more than any hop that is emulated reads at once
-_LINGER_NONE = struct.pack("ii", 1, 0)  # SO_LINGER with no time: close() resets (socket(7))
+READ_SIZE = 1 << 20  # bytes per read at most; no emulated hop reads more at once
+_LINGER_NONE = struct.pack("ii", 1, 0)  # SO_LINGER with a timeout of 0: close() sends RST (socket(7))
 
 
 def needs_tls(via: Via) -> bool:
-    """Does the hop on the reader's side speak TLS?"""
+    """True when the hop next to the reader speaks TLS."""
     return any(rule.tls for rule in via.plans[-1].rules)
 
 
 @dataclass(eq=False)
 class Exchange:
-    """One request and its response passing the relay, for whoever watches. Seconds on the monotonic clock, bytes."""
+    """The state of one request and its response in the relay, for ``on_change``. Times are monotonic seconds."""
 
     number: int
     request: Request
@@ -48,7 +49,7 @@ class Exchange:
     outcome: str = "open"
 
     def holds(self) -> list[tuple[str, str, int]]:
-        """Which rule holds how many body bytes right now: (hop, rule in words, bytes)."""
+        """The rules that hold body bytes now, each as (hop, rule in words, bytes)."""
         return [
             (hop.plan.name, rule.why or type(rule.settings).__name__, stage.held)
             for hop in self.chain.hops
@@ -59,10 +60,10 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Relay:
-    """Settings of a relay in front of ``upstream`` (host, port): the hops of ``via``, and who watches.
+    """The settings of a relay that runs the hops of ``via`` in front of ``upstream`` (host, port).
 
-    ``port`` 0 takes a free one. ``tls`` is the context for the reader's side, None for plain text. ``on_change`` is
-    called in the relay's thread whenever an exchange began, moved or ended; it must be quick.
+    ``port`` 0 means a free port. ``tls`` is the context for the reader's side, None for plain HTTP. ``on_change`` is
+    called in the relay's thread when an exchange starts, moves bytes or ends; it must return quickly.
     """
 
     via: Via
@@ -73,7 +74,7 @@ class Relay:
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def start(self) -> asyncio.Server:
-        """Listen; the server's first socket tells the port. Raises OSError when the port is taken."""
+        """Start to listen; the first socket of the server has the port. Raises OSError when the port is in use."""
         return await asyncio.start_server(self._accept, HOST, self.port, ssl=self.tls, limit=READ_SIZE)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -86,7 +87,7 @@ class Relay:
         except (ConnectionError, ssl.SSLError):
             pass
         except asyncio.CancelledError:
-            pass  # the relay stops; asyncio before 3.12 would log a cancelled connection as a fault
+            pass  # the relay stops; before Python 3.12 asyncio logs a cancelled connection as an error
         finally:
             self._tasks.discard(task)
             writer.close()
@@ -94,7 +95,7 @@ class Relay:
                 await writer.wait_closed()
 
     async def stop(self, server: asyncio.Server) -> None:
-        """Stop listening and end what is open."""
+        """Stop listening and close all open connections."""
         server.close()
         for task in tuple(self._tasks):
             task.cancel()
@@ -114,43 +115,43 @@ class _Connection:
         while True:
             client = ClientSide()
             try:
-                asked = await self._request(client)
-            except BadRequest as refused:
-                self._writer.write(own_answer(400, str(refused)))
+                received = await self._request(client)
+            except BadRequest as error:
+                self._writer.write(own_answer(400, str(error)))
                 return
-            if asked is None or not await self._exchange(*asked) or not client.keep_alive:
+            if received is None or not await self._exchange(*received) or not client.keep_alive:
                 return
 
     async def _request(self, client: ClientSide) -> tuple[Request, bytes] | None:
         while True:
-            received = await self._reader.read(READ_SIZE)
-            asked = client.receive(received)
-            if asked is not None:
-                return asked
-            if not received or client.gone:
+            data = await self._reader.read(READ_SIZE)
+            request = client.receive(data)
+            if request is not None:
+                return request
+            if not data or client.gone:
                 return None
             if client.expects_continue:
                 self._writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     async def _exchange(self, request: Request, body: bytes) -> bool:
-        """Relay one response; True when the client's connection may be used again."""
+        """Relay one response; return True when the client's connection can be used again."""
         _Connection._count += 1
         now = time.monotonic()
         exchange = Exchange(_Connection._count, request, now, self._relay.via.start(request, now))
         try:
-            return await _Passage(self._relay, exchange, self._reader, self._writer).run(body)
+            return await _Response(self._relay, exchange, self._reader, self._writer).run(body)
         finally:
             exchange.ended_at = time.monotonic()
             if exchange.outcome == "open":
                 exchange.outcome = "client_gone"
-            self._tell(exchange)
+            self._report(exchange)
 
-    def _tell(self, exchange: Exchange) -> None:
+    def _report(self, exchange: Exchange) -> None:
         if self._relay.on_change is not None:
             self._relay.on_change(exchange)
 
 
-class _Passage:
+class _Response:
     """One response on its way through the chain."""
 
     def __init__(
@@ -172,23 +173,24 @@ class _Passage:
             sender.write(side.first_bytes)
             gone = asyncio.ensure_future(self._reader.read(1))
             try:
-                await self._drain_deadlines(upstream, side, gone)
+                await self._carry(upstream, side, gone)
             finally:
                 gone.cancel()
                 with contextlib.suppress(asyncio.CancelledError, ConnectionError):
                     await gone
-            # A client that sent more before it had its answer pipelines; the byte read ahead ends that.
-            ahead = gone.done() and not gone.cancelled()
-            return not ahead and not self._out.close and self._exchange.outcome == "complete"
+            # A client that sent another request before this response pipelines. Its first byte is lost here, so the
+            # connection closes.
+            pipelined = gone.done() and not gone.cancelled()
+            return not pipelined and not self._out.close and self._exchange.outcome == "complete"
         finally:
             sender.close()
             with contextlib.suppress(ConnectionError):
                 await sender.wait_closed()
 
-    async def _drain_deadlines(
+    async def _carry(
         self, upstream: asyncio.StreamReader | None, side: UpstreamSide, gone: asyncio.Future[bytes] | None
     ) -> None:
-        """Carry what the upstream sends and wake the chain in time, until nothing more can leave."""
+        """Carry the upstream's bytes and wake the chain at its deadlines, until nothing more can leave."""
         reading: asyncio.Task[bytes] | None = None
         try:
             while not self._over:
@@ -213,7 +215,7 @@ class _Passage:
                 now = time.monotonic()
                 deadline = self._chain.deadline
                 if deadline is not None and deadline <= now and not self._over:
-                    self._leave(self._chain.wake(max(deadline, now)))
+                    self._send(self._chain.wake(max(deadline, now)))
                 await self._writer.drain()
         finally:
             if reading is not None:
@@ -225,17 +227,17 @@ class _Passage:
         now = time.monotonic()
         if done.exception() is not None:
             cut = side.reset()
-            self._leave([] if cut is None else self._chain.receive(cut, now))
+            self._send([] if cut is None else self._chain.receive(cut, now))
             return
         out: list[Event] = []
         for event in side.receive(done.result()):
             if type(event) is Data:
                 self._exchange.bytes_in += len(event.data)
             out += self._chain.receive(event, now)
-        self._leave(out)
+        self._send(out)
 
-    def _leave(self, events: Sequence[Event]) -> None:
-        """Write what left the last hop, in one write a moment."""
+    def _send(self, events: Sequence[Event]) -> None:
+        """Send the events that left the last hop at one moment, in one write."""
         exchange, written = self._exchange, bytearray()
         for event in events:
             if self._over:
@@ -268,18 +270,18 @@ class _Passage:
         self._out.close = True
 
     async def _unreachable(self, side: UpstreamSide, error: OSError) -> bool:
-        """What a hop answers when nobody listens behind it; the relay's own answer where no hop has one."""
+        """Send the hop's answer to an unreachable upstream, or the relay's own where no hop answers."""
         events = self._chain.receive(Cut("fin"), time.monotonic())
         if any(type(event) is Head for event in events):
-            self._leave(events)
-            await self._drain_deadlines(None, side, None)
+            self._send(events)
+            await self._carry(None, side, None)
         if not self._over:
             host, port = self._relay.upstream
-            self._answer(502, f"No upstream at {host}:{port}: {error.strerror}. Is the app server running there?")
+            self._answer(502, f"No upstream at {host}:{port}: {error.strerror}. Is the app server running?")
         return False
 
     def _answer(self, status: int, text: str) -> None:
-        """The relay's own answer, where no hop had one."""
+        """Send the relay's own answer."""
         self._writer.write(own_answer(status, text))
         self._over = self._out.close = True
         self._exchange.status = status
@@ -294,16 +296,16 @@ def relaying(
     tls: ssl.SSLContext | None = None,
     on_change: Callable[[Exchange], None] | None = None,
 ) -> Iterator[tuple[str, int]]:
-    """A relay in a thread of its own, for as long as the block runs; yields the address (host, port) it listens on.
+    """Run a relay in a thread of its own while the block runs; yield the address (host, port) it listens on.
 
-    Raises ConfigurationError for a via that cannot be used, or one that needs TLS when ``tls`` is None; OSError when
-    the port is taken.
+    Raises ConfigurationError for an invalid via and for one that needs TLS when ``tls`` is None, OSError when the port
+    is in use.
     """
     relay = Relay(resolve(via), upstream, port, tls, on_change)
     if needs_tls(relay.via) and tls is None:
         raise ConfigurationError(
-            f"The reader's side of {relay.via.text!r} speaks TLS, and no certificate was given. "
-            "Expected tls=SSLContext. Was `streamproof proxy` meant, which makes a throw-away one?"
+            f"The via {relay.via.text!r} speaks TLS to the reader, and tls is None. Expected an SSLContext with a "
+            "certificate. `streamproof proxy` makes a temporary one."
         )
     loop = asyncio.new_event_loop()
     try:

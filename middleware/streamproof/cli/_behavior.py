@@ -1,7 +1,6 @@
-"""What a via does to the streams that people have: a small set of schedules, replayed.
+"""What a via does to common streams: a small set of sample streams, replayed in virtual time.
 
-Knows the schedules and asks the replay; says nothing that was not computed from the profile. Virtual time, so an hour
-costs nothing. Used to explain one profile, to show what an option changes, and to compare several.
+Every result is computed by replay. Used to explain one profile, to show what an option changes, and to compare vias.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _UNBUFFERED: Headers = (("X-Accel-Buffering", "no"),)
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A stream with a name that says what is special about it."""
+    """A named stream."""
 
     name: str
     trace: Trace
@@ -37,7 +36,7 @@ def _stream(
     *,
     headers: Headers = _TEXT,
     framing: Framing | None = None,
-    asks: Headers = (),
+    request_headers: Headers = (),
     dies: How | None = None,
 ) -> Trace:
     line = b"%06d sensor ok\n"
@@ -48,16 +47,16 @@ def _stream(
     if framing == "length":
         headers = (*headers, ("Content-Length", str(size * count)))
     end = StreamEnd(count * every, Outcome.APP_ERROR if dies else Outcome.COMPLETE, dies)
-    return Trace(Request(headers=asks), Response(200, headers, 0.0, 150, framing), tuple(chunks), end)
+    return Trace(Request(headers=request_headers), Response(200, headers, 0.0, 150, framing), tuple(chunks), end)
 
 
 SAMPLES = (
     Sample("events, 20 B every 0.5 s", _stream(20, 20, 0.5, headers=_EVENTS)),
     Sample("events, with X-Accel-Buffering: no", _stream(20, 20, 0.5, headers=(*_EVENTS, *_UNBUFFERED))),
     Sample("events, close-delimited", _stream(20, 20, 0.5, headers=_EVENTS, framing="close")),
-    Sample("events, to a reader who accepts gzip", _stream(20, 20, 0.5, headers=_EVENTS, asks=_GZIP)),
-    Sample("text, 1 KiB every 0.5 s, accepts gzip", _stream(1024, 20, 0.5, asks=_GZIP)),
-    Sample("a page, 1 KiB every 0.5 s, accepts gzip", _stream(1024, 20, 0.5, headers=_HTML, asks=_GZIP)),
+    Sample("events, to a reader who accepts gzip", _stream(20, 20, 0.5, headers=_EVENTS, request_headers=_GZIP)),
+    Sample("text, 1 KiB every 0.5 s, accepts gzip", _stream(1024, 20, 0.5, request_headers=_GZIP)),
+    Sample("a page, 1 KiB every 0.5 s, accepts gzip", _stream(1024, 20, 0.5, headers=_HTML, request_headers=_GZIP)),
     Sample("an export, 8 KiB every 0.1 s", _stream(8192, 40, 0.1)),
     Sample("an export of known length", _stream(8192, 40, 0.1, framing="length")),
     Sample("a silence of 45 s", _stream(20, 3, 45.0, headers=_EVENTS)),
@@ -67,8 +66,8 @@ SAMPLES = (
 )
 
 
-def behaviour(via: str | Profile | Via) -> dict[str, str]:
-    """Per sample, what becomes of it behind ``via``, in a few words. Raises ConfigurationError."""
+def behavior(via: str | Profile | Via) -> dict[str, str]:
+    """For each sample, what happens to it behind ``via``, in a few words. Raises ConfigurationError."""
     chain = resolve(via)
     return {sample.name: _words(sample, chain) for sample in SAMPLES}
 
@@ -91,22 +90,22 @@ def _words(sample: Sample, via: Via) -> str:
 
 
 def changes(profile: Profile) -> Iterator[tuple[str, list[tuple[str, str, str]]]]:
-    """For each option's other values: the option as written, and (sample, before, after) where it changes something."""
-    before = behaviour(profile)
+    """For each non-default value of each option: ``option=value``, and (sample, before, after) for what it changes."""
+    before = behavior(profile)
     for option in profile.options.values():
-        for value in option.values or _TRIED.get(option.kind, ()):
+        for value in option.values or _TYPICAL_VALUES.get(option.kind, ()):
             if value == option.default:
                 continue
             text = f"{option.name}={value}"
             try:
-                after = behaviour(f"{profile.name}:{text}")
+                after = behavior(f"{profile.name}:{text}")
             except ConfigurationError:
                 continue
             yield text, [(name, before[name], after[name]) for name in before if before[name] != after[name]]
 
 
-#: Values that show what an option without a list of values does.
-_TRIED = {
+#: Values to try for an option that has no list of values.
+_TYPICAL_VALUES = {
     "time": ("10s", "2h"),
     "size": ("1k", "64k"),
     "list": ("text/plain text/event-stream",),
