@@ -252,3 +252,20 @@ def test_importing_the_adapters_needs_only_the_core() -> None:
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="has no attribute 'replays'"):
         _ = streamproof.replays
+
+
+#: The only variable that the package sets in its own process: prometheus_client defines it.
+FOREIGN_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+_CHANGING = re.compile(r"os\.(putenv|unsetenv|environ\.(update|setdefault|pop|popitem|clear|__setitem__))\(")
+
+
+@pytest.mark.parametrize("path", INSIDE, ids=str)
+def test_nothing_steers_another_module_through_the_environment(path: Path) -> None:
+    assert "os.environ" not in set(imports(path)) and "from os import" not in (ROOT / path).read_text("utf-8")
+    for node in ast.walk(ast.parse((ROOT / path).read_text("utf-8"))):
+        text = ""
+        if isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load):
+            text = ast.unparse(node) if ast.unparse(node.value) == "os.environ" else ""
+        elif isinstance(node, ast.Call):
+            text = ast.unparse(node) if _CHANGING.match(ast.unparse(node)) else ""
+        assert not text or FOREIGN_VARIABLE in text, f"{path} changes the environment: {text}"

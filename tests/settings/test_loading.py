@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from streamproof import ConfigurationError, wrap
 from streamproof.cli import main
 from streamproof.sansio.flush import FlushPolicy
-from streamproof.settings.assembly import options
+from streamproof.settings.assembly import Assembly, options
 from streamproof.settings.loading import load
 from streamproof.settings.schema import SCHEMA
 
@@ -87,8 +88,8 @@ def test_variables_are_read_by_their_kind(name: str, text: str, value: object, t
         ),
         (
             {"STREAMPROOF_VIA": "nginx", "STREAMPROOF_ENV": "production"},
-            "via='nginx' is set and env is production. Expected no emulated proxy in front of real readers, or "
-            "STREAMPROOF_FORCE_VIA=1. Was a developer's setting deployed?",
+            "via='nginx' is set and env is production (STREAMPROOF_ENV). Expected no emulated proxy in front of real "
+            "readers, or STREAMPROOF_FORCE_VIA=1. Was a developer's setting deployed?",
         ),
     ],
 )
@@ -111,6 +112,18 @@ def test_a_mistake_in_a_file_names_the_file(tmp_path: Path) -> None:
 def test_via_runs_in_production_only_when_forced(tmp_path: Path) -> None:
     environ = {"STREAMPROOF_VIA": "nginx", "STREAMPROOF_ENV": "production", "STREAMPROOF_FORCE_VIA": "1"}
     assert load(folder=tmp_path, environ=environ).via == "nginx"
+
+
+def test_settings_that_force_a_via_leave_the_environment_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def app(environ: Any, start_response: Any) -> Any: ...
+
+    monkeypatch.setenv("STREAMPROOF_ENV", "production")
+    before = dict(os.environ)
+    (tmp_path / "streamproof.toml").write_text('via = "passthrough"\nforce_via = true\nlog = "off"\n')
+    Assembly(load(folder=tmp_path)).wrap(app)
+    assert dict(os.environ) == before
+    with pytest.raises(ConfigurationError):
+        wrap(app, via="passthrough")
 
 
 def test_a_trace_file_keeps_enough_to_be_replayed_unless_told_otherwise(tmp_path: Path) -> None:
@@ -139,8 +152,10 @@ def test_the_middleware_itself_refuses_via_in_production(monkeypatch: pytest.Mon
     async def app(scope: Any, receive: Any, send: Any) -> None: ...
 
     monkeypatch.setenv("STREAMPROOF_ENV", "production")
-    with pytest.raises(ConfigurationError, match="STREAMPROOF_ENV is production"):
-        wrap(app, via="nginx")
+    for refused in ("", "0", "off"):
+        monkeypatch.setenv("STREAMPROOF_FORCE_VIA", refused)
+        with pytest.raises(ConfigurationError, match=r"env is production \(STREAMPROOF_ENV\)"):
+            wrap(app, via="nginx")
     monkeypatch.setenv("STREAMPROOF_FORCE_VIA", "1")
     wrap(app, via="nginx")
 

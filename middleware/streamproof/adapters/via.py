@@ -7,7 +7,8 @@ not what the app and its server alone would make of them. Both middlewares use i
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..sansio.errors import ConfigurationError
 from ..sansio.http import HOP_BY_HOP, Headers, without
@@ -33,25 +34,45 @@ class HopCut(ConnectionAbortedError):
         )
 
 
+class AdmittedVia(NamedTuple):
+    """A via that the settings have admitted to this environment: the middleware does not ask again."""
+
+    via: str | Profile | Via
+
+
+def refuse_via(via: object, *, production: bool, forced: bool) -> None:
+    """Raise ConfigurationError when a proxy would be emulated in production and nobody forced it."""
+    if via and production and not forced:
+        raise ConfigurationError(
+            f"via={via!r} is set and env is production (STREAMPROOF_ENV). Expected no emulated proxy in front of real "
+            "readers, or STREAMPROOF_FORCE_VIA=1. Was a developer's setting deployed?"
+        )
+
+
+def _refuse_by(environ: Mapping[str, str], via: object) -> None:
+    forced = environ.get("STREAMPROOF_FORCE_VIA", "").strip().lower() not in ("", "0", "false", "no", "off")
+    refuse_via(via, production=environ.get("STREAMPROOF_ENV") == "production", forced=forced)
+
+
 class Route:
     """The way from the app to the server.
 
     Raises ConfigurationError when ``via`` cannot be resolved, or when ``STREAMPROOF_ENV`` is production and
-    ``STREAMPROOF_FORCE_VIA`` does not force it.
+    ``STREAMPROOF_FORCE_VIA`` does not force it. The environment is not read for an :class:`AdmittedVia`.
     """
 
-    def __init__(self, via: str | Profile | Via) -> None:
+    def __init__(self, via: str | Profile | Via | AdmittedVia) -> None:
         from ..profiles import resolve
 
+        admitted = isinstance(via, AdmittedVia)
+        if isinstance(via, AdmittedVia):
+            via = via.via
         # Whatever starts a machine will do, so that a hop can be tried before it is a profile.
         foreign = not isinstance(via, str) and callable(getattr(via, "start", None))
         self._via: Any = via if foreign else resolve(via)
         self.text: str = getattr(self._via, "text", None) or repr(self._via)
-        if os.environ.get("STREAMPROOF_ENV") == "production" and not os.environ.get("STREAMPROOF_FORCE_VIA"):
-            raise ConfigurationError(
-                f"via={self.text!r} is set and STREAMPROOF_ENV is production. Expected no emulated proxy in front of "
-                "real readers, or STREAMPROOF_FORCE_VIA=1. Was a developer's setting deployed?"
-            )
+        if not admitted:
+            _refuse_by(os.environ, self.text)
         log.warning(
             "streamproof emulates %s in this process: responses are held, changed and cut as those hops would. "
             "This is opt-in, for development and tests; leave out via= to serve the app as it is.",

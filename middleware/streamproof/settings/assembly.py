@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import os
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -17,6 +16,7 @@ from typing import Any
 
 from ..adapters import holds
 from ..adapters.recording import Recording
+from ..adapters.via import AdmittedVia
 from ..app_kind import kind_of
 from ..exporters import Exporter
 from ..exporters.background import Background
@@ -121,9 +121,7 @@ def options(settings: Settings) -> dict[str, Any]:
     keep = settings.keep_chunks
     if settings.jsonl and settings.origins["keep_chunks"] == "default":
         keep = REPLAYABLE
-    chosen: dict[str, Any] = {"keep_chunks": keep, "via": settings.via}
-    if settings.via and settings.force_via:
-        os.environ["STREAMPROOF_FORCE_VIA"] = "1"  # the middleware asks again, whoever makes it
+    chosen: dict[str, Any] = {"keep_chunks": keep, "via": AdmittedVia(settings.via) if settings.via else None}
     if settings.policy:
         chosen["policy"] = _policy(settings.policy)
     if settings.budget:
@@ -185,11 +183,11 @@ def _exporters(settings: Settings, live: LiveStreams, background: Background) ->
 
 def check(settings: Settings) -> None:
     """Raise ConfigurationError when ``settings`` cannot come to anything; makes nothing that lasts."""
-    chosen = options(settings)
-    if chosen["via"] is not None:
+    options(settings)
+    if settings.via:
         from ..profiles import resolve
 
-        resolve(chosen["via"])
+        resolve(settings.via)
     for name, module in (("prometheus", "prometheus_client"), ("opentelemetry", "opentelemetry.metrics")):
         if getattr(settings, name) or (name == "prometheus" and settings.metrics_path):
             need_exporter(name, module)

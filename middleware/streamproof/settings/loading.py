@@ -16,6 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from ..adapters.via import refuse_via
 from ..sansio.errors import ConfigurationError
 from ..suggestion import nearest
 from .schema import SCHEMA, Setting, Unreadable
@@ -71,15 +72,6 @@ def load(
     settings = Settings(values, origins)
     refuse_via(settings.via, production=settings.production, forced=settings.force_via)
     return settings
-
-
-def refuse_via(via: object, *, production: bool, forced: bool) -> None:
-    """Raise ConfigurationError when an emulation would run in production and nobody forced it."""
-    if via and production and not forced:
-        raise ConfigurationError(
-            f"via={via!r} is set and env is production. Expected no emulated proxy in front of real readers, or "
-            f"{PREFIX}FORCE_VIA=1. Was a developer's setting deployed?"
-        )
 
 
 def _sources(
