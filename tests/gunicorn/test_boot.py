@@ -103,6 +103,96 @@ def test_hup_reads_the_configuration_again(tmp_path: Path) -> None:
         assert b'outcome="complete"' in server.get("/metrics"), "the counts of the old worker are kept"
 
 
+def test_hup_changes_the_number_of_workers_as_the_users_file_says(tmp_path: Path) -> None:
+    own = tmp_path / "gunicorn.conf.py"
+    own.write_text(OWN.format(workers=1))
+    with gunicorn(tmp_path) as server:
+        eventually(lambda: len(workers_of(server)) == 1, "one worker")
+        for number in (3, 2):
+            own.write_text(OWN.format(workers=number))
+            before = workers_of(server)
+            server.signal(signal.SIGHUP)
+            eventually(
+                lambda number=number, before=before: (  # type: ignore[misc]
+                    len(workers_of(server)) == number and not workers_of(server) & before
+                ),
+                f"{number} new workers",
+            )
+        assert outcome(server) == "complete"
+
+
+def workers_of(server: Booted) -> set[int]:
+    """The live children of the master, without those that only wait to be collected."""
+    children = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, parent = stat.read_text().rpartition(")")[2].split()[:2]
+        except OSError:
+            continue
+        if int(parent) == server.process.pid and state != "Z":
+            children.add(int(stat.parent.name))
+    return children
+
+
+def test_no_module_bears_the_name_of_a_gunicorn_setting() -> None:
+    """gunicorn would take the submodule, an attribute of the configuration module, for the value of the setting."""
+    need("gunicorn")
+    import pkgutil
+
+    from gunicorn.config import KNOWN_SETTINGS
+
+    import streamproof.gunicorn
+
+    modules = {module.name for module in pkgutil.iter_modules(streamproof.gunicorn.__path__)}
+    settings = {setting.name for setting in KNOWN_SETTINGS}
+    assert not modules & settings
+    assert set(vars(streamproof.gunicorn)) & settings == set(streamproof.gunicorn.__all__)
+
+
+@pytest.mark.parametrize(
+    ("own", "environment"),
+    [
+        ("", {"STREAMPROOF_VIA": "ngnx"}),
+        ("workers = 'many'\n", {}),
+        ("raise RuntimeError('broken')\n", {}),
+        ("worker_class = 'no_such_module.Worker'\n", {}),
+    ],
+    ids=["our setting", "their value", "their code", "after the configuration"],
+)
+def test_a_boot_that_fails_leaves_no_folder_of_counts(own: str, environment: dict[str, str], tmp_path: Path) -> None:
+    need("prometheus_client")
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    (tmp_path / "gunicorn.conf.py").write_text(own)
+    environment |= {"STREAMPROOF_METRICS_PATH": "/metrics", "TMPDIR": str(temporary)}
+    with gunicorn(tmp_path, wait=False, **environment) as server:
+        assert server.process.wait(15) != 0
+    assert list(temporary.glob("streamproof-*")) == []
+
+
+@pytest.mark.parametrize("options", [(), ("--daemon", "--pid", "pid")], ids=["foreground", "daemon"])
+def test_the_folder_of_counts_lives_as_long_as_the_master(options: tuple[str, ...], tmp_path: Path) -> None:
+    need("prometheus_client")
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    environment = {"STREAMPROOF_METRICS_PATH": "/metrics", "TMPDIR": str(temporary)}
+    with gunicorn(tmp_path, *options, wait=not options, **environment) as server:
+        if options:
+            master = int(eventually(lambda: read_text(tmp_path / "pid"), "the daemon's pid file"))
+        else:
+            master = server.process.pid
+        try:
+            eventually(lambda: list(temporary.glob("streamproof-counts-*/*.db")), "counts in the folder")
+        finally:
+            os.kill(master, signal.SIGTERM)
+        eventually(lambda: not list(temporary.glob("streamproof-*")), "the removal of the folder")
+
+
+def read_text(path: Path) -> str:
+    """What is in the file; nothing while it is not there."""
+    return path.read_text() if path.exists() else ""
+
+
 def test_reload_wraps_the_new_code(tmp_path: Path) -> None:
     with gunicorn(tmp_path, "--reload", "--reload-engine", "poll") as server:
         assert outcome(server) == "complete"
@@ -124,7 +214,10 @@ def test_reload_wraps_the_new_code(tmp_path: Path) -> None:
             "STREAMPROOF_LGO is not a setting. Expected a valid name. Did you mean 'STREAMPROOF_LOG'?",
         ),
         ({"STREAMPROOF_LOG": "loud"}, "STREAMPROOF_LOG is 'loud'. Expected off, text or json."),
-        ({"STREAMPROOF_VIA": "nginx", "STREAMPROOF_ENV": "production"}, "via='nginx' is set and env is production."),
+        (
+            {"STREAMPROOF_VIA": "nginx", "STREAMPROOF_ENV": "production"},
+            "via='nginx' is set and env is production",
+        ),
         ({"STREAMPROOF_VIA": "ngnx"}, "ngnx"),
         ({"STREAMPROOF_GUNICORN_CONF": "lost.py"}, "gunicorn_conf is 'lost.py'"),
     ],

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from streamproof.gunicorn import hooks
+from streamproof.gunicorn import counts_folder
 
 MODES = ("all", "liveall", "min", "livemin", "max", "livemax", "sum", "livesum", "mostrecent", "livemostrecent")
 KINDS = ("counter", "histogram", "summary", *(f"gauge_{mode}" for mode in MODES))
@@ -27,7 +27,7 @@ def dead_pid() -> int:
 def test_counts_of_a_dead_process_are_deleted(tmp_path: Path, dead_pid: int, kind: str) -> None:
     left = tmp_path / f"{kind}_{dead_pid}.db"
     left.touch()
-    hooks._empty(str(tmp_path))
+    counts_folder.delete_dead_counts(str(tmp_path))
     assert not left.exists()
 
 
@@ -38,14 +38,14 @@ def test_counts_of_a_dead_process_are_deleted(tmp_path: Path, dead_pid: int, kin
 def test_files_that_the_client_does_not_name_stay(tmp_path: Path, dead_pid: int, name: str) -> None:
     foreign = tmp_path / name.format(dead=dead_pid)
     foreign.touch()
-    hooks._empty(str(tmp_path))
+    counts_folder.delete_dead_counts(str(tmp_path))
     assert foreign.exists()
 
 
 def test_a_database_of_the_apps_stays_readable(tmp_path: Path, dead_pid: int) -> None:
     with sqlite3.connect(tmp_path / "app.db") as database:
         database.execute("create table kept (value)")
-    hooks._empty(str(tmp_path))
+    counts_folder.delete_dead_counts(str(tmp_path))
     with sqlite3.connect(tmp_path / "app.db") as database:
         assert database.execute("select name from sqlite_master").fetchall() == [("kept",)]
 
@@ -56,7 +56,7 @@ def test_counts_of_a_live_process_stay(tmp_path: Path) -> None:
     parents.touch()
     import prometheus_client  # noqa: F401  # from here on this process may count
 
-    hooks._empty(str(tmp_path))
+    counts_folder.delete_dead_counts(str(tmp_path))
     assert mine.exists()
     assert parents.exists()
 
@@ -66,5 +66,5 @@ def test_what_a_former_process_of_this_number_left_is_deleted(tmp_path: Path, mo
     left = tmp_path / f"counter_{os.getpid()}.db"
     left.touch()
     monkeypatch.delitem(sys.modules, "prometheus_client", raising=False)
-    hooks._empty(str(tmp_path))
+    counts_folder.delete_dead_counts(str(tmp_path))
     assert not left.exists()

@@ -7,35 +7,24 @@ runs in the master and ``worker_exit`` in the worker. Each use has its reason be
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import os
-import re
-import shutil
 import sys
-import tempfile
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 from .. import live
 from ..sansio.errors import ConfigurationError, StreamProofError
 from ..sansio.trace import Outcome
 from ..settings.assembly import Assembly, check, listen_to_log
-from ..settings.loading import Settings, load
-from . import user_config
+from ..settings.loading import load
+from . import counts_folder, user_config
 
 #: Seconds between two looks whether the worker was told to stop; gunicorn has no hook for SIGTERM.
 LOOK_EVERY = 0.25
-_COUNTS = "PROMETHEUS_MULTIPROC_DIR"
-#: The files of prometheus_client's multiprocess mode: type, gauge mode, process (values.py, MultiProcessValue).
-_COUNT_FILE = re.compile(
-    r"(?:counter|histogram|summary|gauge_(?:live)?(?:all|min|max|sum|mostrecent))_([1-9][0-9]{0,6})\.db", re.ASCII
-)
 _assembly: Assembly | None = None
-_own_counts: tuple[int, str] | None = None  # the process that made the folder, and the folder
-_hooks: dict[str, Any] = {}  # the user's
+_user_hooks: dict[str, Any] = {}
 
 
 def boot(module: dict[str, Any]) -> None:
@@ -48,23 +37,28 @@ def boot(module: dict[str, Any]) -> None:
         return
     try:
         settings = load()
-        if settings.prometheus or settings.metrics_path:
-            _share_counts(settings)
         check(settings)
     except StreamProofError as error:
         raise SystemExit(f"streamproof: {error}") from None
+    shared = counts_folder.share(settings)
+    try:
+        user_settings = user_config.read(settings.gunicorn_conf) if reader == "directly" else {}
+    except BaseException:
+        if shared:
+            counts_folder.unshare()
+        raise
     if reader == "directly":
-        _hooks.clear()
-        for name, value in user_config.users(settings.gunicorn_conf).items():
+        _user_hooks.clear()
+        for name, value in user_settings.items():
             if not callable(module.get(name)):
                 module[name] = value
             elif value is not module[name]:
-                _hooks[name] = value
+                _user_hooks[name] = value
 
 
-def _theirs(name: str, *arguments: Any) -> None:
+def call_user_hook(name: str, *arguments: Any) -> None:
     """Call the user's hook ``name``, if there is one."""
-    if (hook := _hooks.get(name)) is not None:
+    if (hook := _user_hooks.get(name)) is not None:
         hook(*arguments)
 
 
@@ -140,63 +134,3 @@ def leaving(worker: Any) -> None:
     if _assembly is not None and worker.pid == os.getpid():  # gunicorn calls the hook in the master, too
         live.end_all(Outcome.SHUTDOWN, "gunicorn", f"graceful timeout {worker.cfg.graceful_timeout:g} s")
         _assembly.flush()
-
-
-def _share_counts(settings: Settings) -> None:
-    """Give the processes a folder to share counts in, before anything imports prometheus_client."""
-    global _own_counts
-    if _COUNTS in os.environ:
-        return
-    folder = settings.prometheus_dir
-    if folder is None:
-        folder = tempfile.mkdtemp(prefix="streamproof-counts-")
-        _own_counts = (os.getpid(), folder)
-    else:
-        os.makedirs(folder, exist_ok=True)
-        _empty(folder)
-    os.environ[_COUNTS] = folder
-
-
-def prepare_counts(server: Any) -> None:
-    """Nothing is left to do at the start, unless the folder was lost meanwhile."""
-    if (folder := os.environ.get(_COUNTS)) and _assembly is None:
-        with contextlib.suppress(OSError):
-            os.makedirs(folder, exist_ok=True)
-
-
-def _empty(folder: str) -> None:
-    """Delete the counts that dead processes left in ``folder``. Any other file stays."""
-    for path in Path(folder).iterdir():
-        if (found := _COUNT_FILE.fullmatch(path.name)) and not _is_alive(int(found[1])):
-            with contextlib.suppress(OSError):
-                path.unlink()
-
-
-def _is_alive(pid: int) -> bool:
-    """Does the process ``pid`` count into its file? This one does not before it has imported the client."""
-    if pid == os.getpid():
-        return "prometheus_client" in sys.modules
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True  # another user's process
-    return True
-
-
-def worker_died(worker: Any) -> None:
-    """Take the dead worker's gauges out of the sum."""
-    if _COUNTS in os.environ:
-        try:
-            from ..exporters.prometheus import process_died
-
-            process_died(worker.pid)
-        except (ImportError, OSError):  # the folder may be the application's own matter
-            worker.log.exception("streamproof: the counts of a dead worker could not be tidied up")
-
-
-def tidy_up(server: Any) -> None:
-    """Remove the folder of counts if this process made it."""
-    if _own_counts is not None and _own_counts[0] == os.getpid():
-        shutil.rmtree(_own_counts[1], ignore_errors=True)

@@ -32,7 +32,7 @@ def reader() -> Literal["directly", "through a file"] | None:
     return None
 
 
-def users(location: str | None) -> dict[str, Any]:
+def read(location: str | None) -> dict[str, Any]:
     """The settings in the user's configuration, each checked as gunicorn does it.
 
     Raises SystemExit with one sentence when the file is missing or a value is wrong; errors of its own code are shown
@@ -44,7 +44,7 @@ def users(location: str | None) -> dict[str, Any]:
         if not os.path.exists(USUAL):
             return {}
         location = USUAL
-    names = _read(location)
+    names = _names_in(location)
     known = make_settings()
     found = {}
     for name, value in names.items():
@@ -60,7 +60,7 @@ def users(location: str | None) -> dict[str, Any]:
     return found
 
 
-def _read(location: str) -> dict[str, Any]:
+def _names_in(location: str) -> dict[str, Any]:
     try:
         if location.startswith("python:"):
             name = location.removeprefix("python:")
