@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from typing import Any
 import pytest
 from werkzeug.test import create_environ
 
-from streamproof import Outcome, Trace, wrap
+from streamproof import Budget, Outcome, Trace, wrap
+from streamproof.adapters.recording import open_recordings
 from streamproof.live import LiveStream, LiveStreams, StreamFilter, end_all, set_all_outcomes
 from streamproof.settings.assembly import Assembly
 from streamproof.settings.loading import load
@@ -144,3 +146,71 @@ def test_a_stopping_server_tells_what_is_open_once(assembly: Assembly) -> None:
     assembly.flush()
     (trace,) = served.told
     assert (trace.outcome, trace.end.by, trace.end.reason) == ("cut", "gunicorn", "worker timeout 1 s")
+
+
+class Lazy:
+    """As Django's SimpleLazyObject: asking for its class evaluates it, and this one cannot be evaluated."""
+
+    evaluated = 0
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        Lazy.evaluated += 1
+        raise RuntimeError("there is no request in this thread")
+
+
+def test_objects_of_the_app_are_left_alone_when_the_server_stops(assembly: Assembly) -> None:
+    lazy = [Lazy()]
+    before = Lazy.evaluated
+    served = Served(assembly, app)
+    next(served.blocks)
+    assert end_all(Outcome.SHUTDOWN, "gunicorn", "graceful timeout") >= 1
+    assembly.flush()
+    assert [trace.outcome for trace in served.told] == [Outcome.SHUTDOWN]
+    assert (len(lazy), Lazy.evaluated) == (1, before)
+    served.body.close()
+
+
+def test_one_budget_that_raises_does_not_keep_the_other_streams_from_being_recorded() -> None:
+    traces: list[Trace] = []
+    budget = Budget(max_silence=0)
+    bodies = [wrap(app, budget=budget, on_violation="raise", on_trace=traces.append) for _ in range(3)]
+    open_ones = [iter(each(create_environ("/"), lambda *head: None)) for each in bodies]
+    for body in open_ones:
+        next(body)
+        next(body)
+    assert end_all(Outcome.SHUTDOWN, "server", "the process ended") >= 3
+    assert len(traces) == 3
+
+
+def test_the_registry_forgets_what_ended_and_what_was_abandoned() -> None:
+    before = len(open_recordings())
+    wrapped = wrap(app, on_trace=lambda trace: None)
+    bodies = [wrapped(create_environ("/"), lambda *head: None) for _ in range(4)]
+    for body in bodies:
+        next(iter(body))
+    assert len(open_recordings()) == before + 4
+    for body in bodies[:2]:
+        body.close()
+    assert len(open_recordings()) == before + 2
+    del body, bodies
+    gc.collect()
+    assert len(open_recordings()) == before
+
+
+def test_the_child_of_a_fork_has_none_of_its_parents_streams() -> None:
+    traces: list[Trace] = []
+    body = wrap(app, on_trace=traces.append)(create_environ("/"), lambda *head: None)
+    next(iter(body))
+    assert open_recordings()
+    child = os.fork()
+    if not child:
+        status = 1
+        try:
+            status = len(open_recordings()) + end_all(Outcome.SHUTDOWN, "server", "the child ended")
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert end_all(Outcome.SHUTDOWN, "server", "the process ended") >= 1
+    assert [trace.outcome for trace in traces] == [Outcome.SHUTDOWN]
+    body.close()

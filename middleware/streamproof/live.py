@@ -6,12 +6,12 @@ figure may be one chunk behind. Costs a response two dictionary operations. Othe
 
 from __future__ import annotations
 
-import gc
 import logging
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
-from .adapters.recording import Recording, clock
+from .adapters.recording import BudgetExceeded, Recording, clock, open_recordings
 from .exporters.escape import plain
 from .sansio.outcome import Ending
 from .sansio.recorder import Phase, Recorder
@@ -89,24 +89,20 @@ def glance(recorder: Recorder, now: float, method: str = "", target: str = "") -
     )
 
 
-def recordings() -> list[Recording]:
-    """Every recording of this process that is not over, however it was wrapped. Walks all objects: for the end only."""
-    return [found for found in gc.get_objects() if isinstance(found, Recording) and not found.exported]
-
-
 def set_all_outcomes(outcome: Outcome, by: str, reason: str) -> None:
-    """Say how every open stream is about to end."""
-    for recording in recordings():
+    """Note how every open stream of this process is about to end."""
+    for recording in open_recordings():
         recording.set_outcome(Ending(outcome, by, reason))
 
 
 def end_all(outcome: Outcome, by: str, reason: str) -> int:
     """Export every open stream as ended; return how many there were. Their responses go on, unrecorded."""
-    open_ones = recordings()
-    for recording in open_ones:
+    recordings = open_recordings()
+    for recording in recordings:
         recording.set_outcome(Ending(outcome, by, reason))
-        recording.finish("closed")
-    return len(open_ones)
+        with suppress(BudgetExceeded):  # on_violation="raise" is for the stream's own thread
+            recording.finish("closed")
+    return len(recordings)
 
 
 class StreamFilter(logging.Filter):

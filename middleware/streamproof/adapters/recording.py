@@ -7,7 +7,9 @@ Does not know what carried the stream; both middlewares use it.
 from __future__ import annotations
 
 import logging
+import os
 import time
+import weakref
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
@@ -37,6 +39,17 @@ FAILED = "streamproof.failed"
 
 #: Stands in a live recording for the request, which is read when the recording is told.
 UNREAD = Request()
+
+
+#: The open recordings of this process by id, weakly, so that an abandoned one can still be collected.
+_open: dict[int, weakref.ref[Recording]] = {}
+os.register_at_fork(after_in_child=_open.clear)
+
+
+def open_recordings() -> list[Recording]:
+    """Every recording of this process that has not ended."""
+    found = [reference() for reference in list(_open.values())]  # the copy is one step: no thread comes in between
+    return [recording for recording in found if recording is not None]
 
 
 class BudgetExceeded(StreamProofError):
@@ -113,7 +126,10 @@ class Recording:
     Each middleware has its own kind, which reads the request from environ or scope at the end: an open one has no copy.
     """
 
-    __slots__ = ("_request_source", "_listeners", "_ending", "exhausted_at", "gone", "method", "recorder", "route")
+    __slots__ = (
+        *("_request_source", "_listeners", "_ending", "exhausted_at", "gone", "method", "recorder", "route"),
+        "__weakref__",
+    )
 
     def __init__(self, recorder: Recorder, method: str, request_source: Any, listeners: Listeners) -> None:
         self.recorder, self.method, self._request_source = recorder, method, request_source
@@ -122,6 +138,7 @@ class Recording:
         self.route: Any = None  # what a listener found: frameworks forget it before the stream ends
         self._ending: Ending | None = None
         self._listeners: Listeners | None = listeners
+        _open[id(self)] = weakref.ref(self)
         if listeners._watchers:
             listeners.opened(self)
 
@@ -183,6 +200,7 @@ class Recording:
         listeners, self._listeners = self._listeners, None
         if listeners is None:
             return
+        _open.pop(id(self), None)
         ending = decide(
             event,
             known=self._ending,
