@@ -9,10 +9,10 @@ import pytest
 
 import streamproof.asgi
 import streamproof.wsgi
+from streamproof.adapters.taps import tap
 from streamproof.testing.buffering import buffered
 from streamproof.testing.clocks import stepped
 from streamproof.testing.contract import ContractBroken, ContractReport, check_stream_contract, examine_contract
-from streamproof.testing.recorded_taps import tap
 
 from ..support.testing_apps import ASGIStream, WSGIStream, need
 

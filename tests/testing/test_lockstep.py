@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from streamproof.adapters.taps import tap
 from streamproof.testing.clocks import SteppedClock, stepped
 from streamproof.testing.event_log import READER, EventLog
 from streamproof.testing.lockstep import (
@@ -19,7 +20,6 @@ from streamproof.testing.lockstep import (
     ran_ahead,
 )
 from streamproof.testing.recorded import recording, trace_of
-from streamproof.testing.recorded_taps import tap
 from streamproof.testing.transports import async_client, client
 
 from ..support.testing_apps import ASGIStream, WSGIStream, need

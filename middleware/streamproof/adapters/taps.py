@@ -1,23 +1,36 @@
-"""Put a tap round an inner app, which counts the chunks that it hands to the layers round it: :func:`tap`.
+"""Put a tap round an inner app, which reports the chunks that it hands to the layers round it: :func:`tap`.
 
-What a tap sees is judged in ``holds.py``.
+A tap reports to the middleware's :class:`~.holds.Watch` (SP401) and to the :data:`observer` of a test. What they
+conclude is in ``holds.py`` and, for tests, in ``testing/lockstep.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from contextvars import ContextVar
 from typing import Any
 
 from ..app_kind import kind_of, single_callable
 from . import holds
 from .holds import KEY, Watch
 
+#: Takes the size of each chunk.
+Sink = Callable[[int], object]
 
-def tap(app: Any, name: str = "inner") -> Any:
-    """``app`` with an eye on what it hands to the layers round it.
+#: Set by a test for the response that it serves: called with the name of a tap, it returns where the tap reports to.
+observer: ContextVar[Callable[[str], Sink] | None] = ContextVar("streamproof_observer", default=None)
 
-    Put it round the innermost app, and a ``StreamMiddleware`` with a policy round everything. Responses pass unchanged.
-    Raises ConfigurationError when it cannot be told whether ``app`` is WSGI or ASGI.
+
+def tap(app: Any, name: str = "inner app") -> Any:
+    """Return ``app`` with its chunks reported under ``name``. Responses pass unchanged.
+
+    Put it round the innermost app. A ``StreamMiddleware`` with a policy outside of it then finds layers that hold
+    chunks (SP401), and ``assert_streams`` shows what the app handed over. Without either, nothing is reported.
+
+    Raises:
+        ConfigurationError: it cannot be told whether ``app`` is WSGI or ASGI.
     """
     holds.made = True
     if kind_of(app) == "wsgi":
@@ -25,15 +38,38 @@ def tap(app: Any, name: str = "inner") -> Any:
     return _asgi(single_callable(app), name)
 
 
+def _sink(watch: Watch | None, observed: Sink | None, name: str) -> Sink | None:
+    """Where a tap reports to: both, one or nobody."""
+    if watch is None:
+        return observed
+    took = watch.took
+
+    def report(size: int) -> None:
+        if observed is not None:
+            observed(size)
+        took(name, size)
+
+    return report
+
+
+def _observed(name: str) -> Sink | None:
+    """What the observer gives for this tap. Ask before the app is called: it lists outer taps before inner ones."""
+    observe = observer.get()
+    return None if observe is None else observe(name)
+
+
 def _asgi(app: Any, name: str) -> Any:
     async def tapped(scope: Any, receive: Any, send: Any) -> Any:
-        watch: Watch | None = scope.get(KEY)
-        if watch is None:
+        if scope["type"] != "http" or (sink := _sink(scope.get(KEY), _observed(name), name)) is None:
             return await app(scope, receive, send)
 
         def watched(message: Any) -> Any:
-            if message.get("type") == "http.response.body" and (body := message.get("body")):
-                watch.took(name, len(body))
+            if message.get("type") == "http.response.body":
+                if body := message.get("body"):
+                    sink(len(body))
+            elif message.get("type") == "http.response.pathsend":
+                with suppress(OSError):  # the server reports what is wrong with the file
+                    sink(os.path.getsize(message["path"]))
             return send(message)
 
         return await app(scope, receive, watched)
@@ -43,27 +79,36 @@ def _asgi(app: Any, name: str) -> Any:
 
 def _wsgi(app: Any, name: str) -> Any:
     def tapped(environ: Any, start_response: Any) -> Any:
-        watch: Watch | None = environ.get(KEY)
+        watch, observed = environ.get(KEY), _observed(name)
         body = app(environ, start_response)
         wrapper = environ.get("wsgi.file_wrapper")
-        whole = hasattr(body, "__len__") or (isinstance(wrapper, type) and isinstance(body, wrapper))
-        return body if watch is None or whole else _Tapped(body, watch, name)
+        if isinstance(wrapper, type) and isinstance(body, wrapper):
+            return body
+        if hasattr(body, "__len__"):  # a whole body is no stream that a layer could hold
+            watch = None
+        sink = _sink(watch, observed, name)
+        return body if sink is None else _TappedBody(body, sink)
 
     return tapped
 
 
-class _Tapped:
-    def __init__(self, body: Iterable[bytes], watch: Watch, name: str) -> None:
-        self._body, self._watch, self._name = body, watch, name
+class _TappedBody:
+    def __init__(self, body: Iterable[bytes], sink: Sink) -> None:
+        self._body, self._sink = body, sink
+        self._iterator: Iterator[bytes] | None = None
 
     def __iter__(self) -> Iterator[bytes]:
-        for block in self._body:
-            if block:
-                self._watch.took(self._name, len(block))
-            yield block
+        return self
+
+    def __next__(self) -> bytes:
+        if self._iterator is None:
+            self._iterator = iter(self._body)
+        block = next(self._iterator)
+        if block:
+            self._sink(len(block))
+        return block
 
     def close(self) -> None:
         """Close the app's iterable."""
-        close = getattr(self._body, "close", None)
-        if close is not None:
+        if (close := getattr(self._body, "close", None)) is not None:
             close()

@@ -8,8 +8,10 @@ pass at once: what a server cancels after seconds is cancelled as soon as the ap
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
+from ..adapters.taps import observer
 from ..profiles import Via
 from ..sansio.machine import Cut, End, Head
 from ..sansio.trace import Outcome, Request
@@ -17,7 +19,6 @@ from . import _loops
 from ._line import Line
 from ._requests import PATHSEND, TRAILERS, header_pairs, scope_of
 from .errors import AppFault, BrokenResponse, OpenForEver
-from .event_log import Watch, current
 from .request_body import Feed, RequestBody
 from .server_behavior import ServerBehavior
 
@@ -100,13 +101,13 @@ class ASGIExchange:
     def start(self) -> None:
         """Start the app."""
         line, loop = self.line, self._loop
-        token = current.set(Watch(line.event_log, lambda: loop.now() - line.started))
+        token = observer.set(partial(line.event_log.tap, lambda: loop.now() - line.started))
         try:
             if self._feed is not None:
                 self._feed.start()
             self._job = loop.spawn(self._run)
         finally:
-            current.reset(token)
+            observer.reset(token)
 
     async def head(self) -> Head:
         """The head, once it has reached the reader. Raises what the app raised before it."""

@@ -14,11 +14,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from contextlib import aclosing, suppress
 from typing import Any
 
+from ..adapters.taps import Sink, observer
 from ..profiles import Via
 from ..sansio.trace import Request
 from ._asgi import ASGIExchange
 from ._responses import put_head
-from .event_log import Watch, current
 from .server_behavior import ServerBehavior
 
 Handler = Callable[[Any], Awaitable[Any]]
@@ -142,16 +142,16 @@ async def _collected(content: Iterable[bytes]) -> Any:
         stacklevel=2,
     )
     collect: Any = sync_to_async(list)
-    for part in await collect(_noted(content, current.get())):
+    for part in await collect(_tapped(content, observer.get())):
         yield part
 
 
-def _noted(content: Iterable[bytes], watch: Watch | None) -> Iterator[bytes]:
-    """A tap: what is collected and cut up again would look like a stream from outside."""
-    place = None if watch is None else watch.event_log.place("sync iterator")
+def _tapped(content: Iterable[bytes], observe: Callable[[str], Sink] | None) -> Iterator[bytes]:
+    """Report each part: what is collected and cut up again would look like a stream from outside."""
+    report = None if observe is None else observe("sync iterator")
     for part in content:
-        if watch is not None and place is not None:
-            watch.event_log.add(watch.now(), place, len(part))
+        if report is not None:
+            report(len(part))
         yield part
 
 

@@ -7,8 +7,10 @@ PEP 3333 has it ("Specification Details"). Nothing runs while nobody reads.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
+from ..adapters.taps import observer
 from ..profiles import Via
 from ..sansio.machine import Cut, End, Head
 from ..sansio.trace import Outcome, Request
@@ -16,7 +18,6 @@ from . import clocks
 from ._line import Line
 from ._requests import environ_of
 from .errors import AppFault, BrokenResponse
-from .event_log import Watch, current
 from .server_behavior import ServerBehavior
 
 #: Chunks after which a server that runs on for a reader who left is stopped.
@@ -116,7 +117,7 @@ class WSGIExchange:
 
     def _pull(self) -> None:
         line = self.line
-        token = current.set(Watch(line.event_log, lambda: clocks.now() - line.started))
+        token = observer.set(partial(line.event_log.tap, lambda: clocks.now() - line.started))
         try:
             if self._iterator is None:
                 self._result = self._app(self._environ, self._start_response)
@@ -133,7 +134,7 @@ class WSGIExchange:
         else:
             self._produced(chunk)
         finally:
-            current.reset(token)
+            observer.reset(token)
 
     def _produced(self, chunk: bytes) -> None:
         line, now = self.line, clocks.now()

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from ..adapters.taps import tap
 from ..app_kind import kind_of
 from ._requests import PATHSEND, TRAILERS
-from .recorded_taps import tap
 
 #: Chunks; past every stream that a test would call finite.
 LIMIT = 1000

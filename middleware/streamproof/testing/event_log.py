@@ -1,13 +1,12 @@
-"""Who had what, in the order in which it happened: the evidence of a causal proof.
+"""The event log of one exchange: which place had how many bytes, in the order in which it happened.
 
-An entry says that a place produced a chunk or that the reader came to hold one. Order is cause here: the times are only
-told. Does not judge; ``lockstep.py`` does. The app under test finds the ledger of its exchange in a context variable.
+An entry says that a place produced a chunk or that the reader received one. Order proves cause here; times are only
+shown. ``lockstep.py`` draws the conclusions. Taps reach the log of their exchange by ``adapters/taps.py``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextvars import ContextVar
 from typing import NamedTuple
 
 READER = "reader"
@@ -54,12 +53,7 @@ class EventLog:
         """The entries of one place."""
         return [entry for entry in self.entries if entry.place == place]
 
-
-class Watch(NamedTuple):
-    """The ledger of the exchange that runs, and its clock's reading as a function."""
-
-    event_log: EventLog
-    now: Callable[[], float]
-
-
-current: ContextVar[Watch | None] = ContextVar("streamproof_watch", default=None)
+    def tap(self, now: Callable[[], float], name: str) -> Callable[[int], None]:
+        """Register the tap ``name``; return what adds a chunk of that size, at the time that ``now`` returns."""
+        place = self.place(name)
+        return lambda size: self.add(now(), place, size)
