@@ -34,6 +34,7 @@ def alone(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     pytester.syspathinsert()
 
 
+PLUGIN = ("-p", "streamproof.pytest_plugin")
 PLUGINS = {
     "xdist": "xdist.plugin",
     "asyncio": "pytest_asyncio.plugin",
@@ -52,10 +53,10 @@ STREAMS = """
     from streamproof.testing import assert_streams
     from streams import app
 
-    def test_it_streams(stream_client, stepped_clock):
-        with stream_client(app).stream("GET", "/") as response:
+    def test_it_streams(streamproof_client, streamproof_clock):
+        with streamproof_client(app).stream("GET", "/") as response:
             assert_streams(response)
-        assert stepped_clock.slept == [1, 1, 1]
+        assert streamproof_clock.slept == [1, 1, 1]
 """
 
 
@@ -66,7 +67,7 @@ def test_a_stream_passes(pytester: pytest.Pytester) -> None:
 
 
 def test_the_joined_twin_fails_with_a_picture(pytester: pytest.Pytester) -> None:
-    twin = STREAMS.replace("stream_client(app)", "stream_client(buffered(app))").replace(
+    twin = STREAMS.replace("streamproof_client(app)", "streamproof_client(buffered(app))").replace(
         "import assert_streams", "import assert_streams, buffered"
     )
     result = run(pytester, twin)
@@ -89,12 +90,12 @@ def test_the_marker_runs_a_test_once_a_hop(pytester: pytest.Pytester) -> None:
         from streamproof.testing import assert_streams
         from streams import app
 
-        @pytest.mark.via("passthrough", "gae-standard")
-        def test_it_streams(stream_client, stepped_clock):
-            with stream_client(app).stream("GET", "/") as response:
+        @pytest.mark.streamproof_via("passthrough", "gae-standard")
+        def test_it_streams(streamproof_client, streamproof_clock):
+            with streamproof_client(app).stream("GET", "/") as response:
                 assert_streams(response)
 
-        @pytest.mark.via("passthrough")
+        @pytest.mark.streamproof_via("passthrough")
         def test_without_a_fixture():
             pass
         """,
@@ -118,11 +119,11 @@ def test_the_marker_stands_before_a_suites_own_clients_too(pytester: pytest.Pyte
         from streams import app
         from werkzeug.test import Client
 
-        @pytest.mark.via("passthrough", "gae-standard")
-        def test_it_streams(stepped_clock):
+        @pytest.mark.streamproof_via("passthrough", "gae-standard")
+        def test_it_streams(streamproof_clock):
             response = Client(app).get("/")
             assert next(iter(response.response)) == b"chunk 0\\n"
-            assert stepped_clock.slept == []
+            assert streamproof_clock.slept == []
             response.close()
         """,
         "-v",
@@ -137,8 +138,8 @@ def test_a_trace_says_what_it_does_not_survive(pytester: pytest.Pytester) -> Non
         """
         from streams import app
 
-        def test_it(stream_client, stepped_clock):
-            trace = stream_client(app).get("/").trace
+        def test_it(streamproof_client, streamproof_clock):
+            trace = streamproof_client(app).get("/").trace
             trace.assert_survives("passthrough")
             trace.assert_survives("gae-standard")
         """,
@@ -161,8 +162,8 @@ def test_budgets_read_well_when_they_are_overrun(pytester: pytest.Pytester) -> N
         """
         from streams import app
 
-        def test_it(stream_client, stepped_clock):
-            trace = stream_client(app).get("/").trace
+        def test_it(streamproof_client, streamproof_clock):
+            trace = streamproof_client(app).get("/").trace
             assert trace.within(first_byte=0.5, max_silence=2)
             assert trace.within(max_silence=0.5)
         """,
@@ -235,10 +236,10 @@ def test_hops_of_the_run_and_of_a_client_do_not_stack(pytester: pytest.Pytester)
             await send({"type": "http.response.start", "status": 200, "headers": []})
             await send({"type": "http.response.body", "body": b"chunk"})
 
-        def test_it(streaming):
-            exchange = streaming(flask_app.test_client()).get("/").streamproof
+        def test_it(streamproof_streaming):
+            exchange = streamproof_streaming(flask_app.test_client()).get("/").streamproof
             assert exchange._app is flask_app and exchange.line.chain.request.http_version == "1.1"
-            with streaming(TestClient(app)).stream("GET", "/") as response:
+            with streamproof_streaming(TestClient(app)).stream("GET", "/") as response:
                 assert response.extensions["streamproof"]._app is app
     """
     run(pytester, test, "--streamproof-via=passthrough").assert_outcomes(passed=1)
@@ -302,7 +303,7 @@ def test_djangos_async_client_is_reached_by_flag_and_marker(pytester: pytest.Pyt
     """
     run(pytester, suite.replace("{marker}", "")).assert_outcomes(passed=1)
     run(pytester, suite.replace("{marker}", ""), "--streamproof-via=gae-standard").assert_outcomes(failed=1)
-    marked = suite.replace("{marker}", '@pytest.mark.via("gae-standard", "passthrough")')
+    marked = suite.replace("{marker}", '@pytest.mark.streamproof_via("gae-standard", "passthrough")')
     run(pytester, marked).assert_outcomes(failed=1, passed=1)
 
 
@@ -317,16 +318,16 @@ SUITE = """
     def theirs():
         return Client(app)
 
-    def test_ours(stream_client, stepped_clock):
-        with stream_client(app).stream("GET", "/") as response:
+    def test_ours(streamproof_client, streamproof_clock):
+        with streamproof_client(app).stream("GET", "/") as response:
             assert_streams(response)
 
-    def test_theirs(theirs, stepped_clock):
+    def test_theirs(theirs, streamproof_clock):
         response = theirs.get("/")
         assert next(iter(response.response)) == b"chunk 0\\n"
         response.close()
 
-    def test_by_hand(stepped_clock):
+    def test_by_hand(streamproof_clock):
         assert_streams(streaming(Client(app)).get("/"))
 """
 
@@ -356,7 +357,7 @@ def test_alternatives_run_under_xdist_too(pytester: pytest.Pytester) -> None:
 
 @pytest.mark.parametrize("flags", [("gae-standard",), ("gae-standard", "heroku")], ids=["once", "twice"])
 def test_the_markers_hops_take_the_place_of_the_runs(pytester: pytest.Pytester, flags: tuple[str, ...]) -> None:
-    marked = SUITE.replace("    def test_", '    @pytest.mark.via("passthrough")\n    def test_')
+    marked = SUITE.replace("    def test_", '    @pytest.mark.streamproof_via("passthrough")\n    def test_')
     result = run(pytester, marked, "-v", *(f"--streamproof-via={via}" for via in flags))
     result.assert_outcomes(passed=3)  # behind gae-standard each would fail
     result.stdout.fnmatch_lines([f"*test_{name}?passthrough? PASSED*" for name in ("ours", "theirs", "by_hand")])
@@ -393,13 +394,13 @@ def test_a_client_that_outlives_its_test_has_the_runs_hops(pytester: pytest.Pyte
     """
     test += made
     test += """
-        @pytest.mark.via("gae-standard")
-        def test_marked(client, stepped_clock):
+        @pytest.mark.streamproof_via("gae-standard")
+        def test_marked(client, streamproof_clock):
             response = client.get("/")
             assert next(iter(response.response)) == b"chunk 0\\n"
             response.close()
 
-        def test_it(client, stepped_clock):
+        def test_it(client, streamproof_clock):
             response = client.get("/")
             assert next(iter(response.response)) == b"chunk 0\\n"
             response.close()
@@ -416,11 +417,63 @@ def test_a_via_of_a_tests_own_is_kept(pytester: pytest.Pytester) -> None:
     test = """
         import pytest
 
-        @pytest.mark.parametrize(("number", "via"), [(1, "road"), (2, "sea")])
-        def test_it(number, via):
-            assert via in ("road", "sea")
+        @pytest.mark.parametrize(("number", "streamproof_via"), [(1, "road"), (2, "sea")])
+        def test_it(number, streamproof_via):
+            assert streamproof_via in ("road", "sea")
     """
     run(pytester, test, "--streamproof-via=passthrough", "--streamproof-via=nginx").assert_outcomes(passed=2)
+
+
+NEIGHBOR = """
+    import pytest
+
+    @pytest.fixture
+    def via():
+        return "their via"
+
+    @pytest.fixture
+    def streaming():
+        return "their streaming"
+
+    @pytest.fixture(scope="session")
+    def live_server():
+        return "their live server"
+
+    @pytest.mark.via
+    def test_marked(via, streaming, live_server):
+        assert (via, streaming, live_server) == ("their via", "their streaming", "their live server")
+
+    @pytest.mark.via("the coast", road=True)
+    def test_marked_with_arguments(request):
+        assert request.node.get_closest_marker("via").args == ("the coast",)
+        assert "streamproof_via" not in request.fixturenames
+
+    @pytest.mark.parametrize("via", ["air", "sea"])
+    def test_parametrized(via):
+        assert via in ("air", "sea")
+"""
+
+
+@pytest.mark.parametrize("flags", [(), ("--streamproof-via=gae-standard",)], ids=["alone", "behind a via"])
+def test_a_suite_with_its_own_names_is_left_alone(pytester: pytest.Pytester, flags: tuple[str, ...]) -> None:
+    pytester.makeini(
+        "[pytest]\naddopts = --strict-markers --strict-config\nfilterwarnings = error\n"
+        "markers = via: a marker of the project's own\n"
+    )
+    result = run(pytester, NEIGHBOR, "-v", *flags)
+    result.assert_outcomes(passed=4)
+    result.stdout.fnmatch_lines(["*test_parametrized?air? PASSED*", "*test_parametrized?sea? PASSED*"])
+
+
+def test_every_name_of_the_plugin_has_its_prefix(pytester: pytest.Pytester) -> None:
+    names = {}
+    for listing in ("--fixtures", "--markers"):
+        lines = [set(pytester.runpytest_inprocess(*loaded, listing).outlines) for loaded in ((), PLUGIN)]
+        names[listing] = sorted(
+            line.split()[0] for line in lines[1] - lines[0] if line[:1].isalpha() or line[:1] == "@"
+        )
+    assert names["--markers"] == ["@pytest.mark.streamproof_via(*vias):"]
+    assert [name for name in names["--fixtures"] if name not in ("streamproof:", "fixtures")] == sorted(FIXTURES)
 
 
 METHOD = """
@@ -442,15 +495,15 @@ def test_unittests_methods_run_behind_one_via_and_refuse_several(pytester: pytes
     run(pytester, plain, "--streamproof-via=passthrough").assert_outcomes(passed=1)
     for test, flags in (
         (plain, ["--streamproof-via=passthrough", "--streamproof-via=nginx"]),
-        (METHOD.replace("{marker}", '@pytest.mark.via("nginx")'), []),
+        (METHOD.replace("{marker}", '@pytest.mark.streamproof_via("nginx")'), []),
     ):
         result = run(pytester, test, *flags)
         result.assert_outcomes(errors=1)
-        result.stdout.fnmatch_lines(["*::test_it cannot run once a hop: it is a method of unittest's, *"])
+        result.stdout.fnmatch_lines(["*::test_it cannot run once behind each via: it is a method of a unittest*"])
 
 
 def test_a_server_of_the_session_has_one_via(pytester: pytest.Pytester) -> None:
-    test = "def test_it(session_live_server): pass"
+    test = "def test_it(streamproof_session_server): pass"
     run(pytester, test, "--streamproof-via=passthrough").assert_outcomes(passed=1)
     result = run(pytester, test, "--streamproof-via=passthrough", "--streamproof-via=nginx")
     result.assert_outcomes(errors=2)
@@ -461,7 +514,10 @@ def test_a_server_of_the_session_has_one_via(pytester: pytest.Pytester) -> None:
     ("arguments", "message"),
     [
         (["--streamproof-via=ngnix"], "*'ngnix' is not a valid streamproof_via.*Was 'nginx' meant?*"),
-        (["--streamproof-server=apache"], "*'apache' is not a valid streamproof_server. Valid servers: uvicorn, *"),
+        (
+            ["--streamproof-server-behavior=apache"],
+            "*'apache' is not a valid streamproof_server_behavior. Valid servers: uvicorn, *",
+        ),
         (["--streamproof-update-baseline"], "*--streamproof-update-baseline has no file.*"),
     ],
 )
@@ -473,16 +529,18 @@ def test_bad_values_are_usage_errors(pytester: pytest.Pytester, arguments: list[
 
 def test_a_bad_hop_in_a_marker_is_a_usage_error(pytester: pytest.Pytester) -> None:
     for marker in ('"ngnix"', ""):
-        result = run(pytester, f"import pytest\n@pytest.mark.via({marker})\ndef test_it(via): pass")
+        result = run(
+            pytester, f"import pytest\n@pytest.mark.streamproof_via({marker})\ndef test_it(streamproof_via): pass"
+        )
         assert result.ret != pytest.ExitCode.OK
-    result.stdout.fnmatch_lines(["*the marker via has no hops. Expected @pytest.mark.via*"])
+    result.stdout.fnmatch_lines(["*the marker streamproof_via has no hops. Expected @pytest.mark.streamproof_via*"])
 
 
 def test_settings_come_from_the_ini_file_and_the_flag_wins(pytester: pytest.Pytester) -> None:
-    pytester.makeini("[pytest]\nstreamproof_via = gae-standard\nstreamproof_server = waitress\n")
+    pytester.makeini("[pytest]\nstreamproof_via = gae-standard\nstreamproof_server_behavior = waitress\n")
     test = """
-        def test_it(via, stream_server_behavior):
-            assert (via, stream_server_behavior) == ("passthrough", "waitress")
+        def test_it(streamproof_via, streamproof_server_behavior):
+            assert (streamproof_via, streamproof_server_behavior) == ("passthrough", "waitress")
     """
     result = run(pytester, test, "--streamproof-via=passthrough")
     result.assert_outcomes(passed=1)
@@ -498,15 +556,15 @@ def test_fixtures_can_be_overridden(pytester: pytest.Pytester) -> None:
         from streams import app
 
         @pytest.fixture
-        def via():
+        def streamproof_via():
             return "gae-standard"
 
         @pytest.fixture
-        def stream_server_behavior():
+        def streamproof_server_behavior():
             return "waitress"
 
-        def test_it(stream_client, stepped_clock):
-            with stream_client(app).stream("GET", "/") as response:
+        def test_it(streamproof_client, streamproof_clock):
+            with streamproof_client(app).stream("GET", "/") as response:
                 assert response.extensions["streamproof"].line.server.name == "waitress"
                 with pytest.raises(Held):
                     assert_streams(response)
@@ -515,18 +573,32 @@ def test_fixtures_can_be_overridden(pytester: pytest.Pytester) -> None:
     result.assert_outcomes(passed=1)
 
 
+FIXTURES = (
+    *("streamproof_async_client", "streamproof_baseline", "streamproof_client", "streamproof_clock"),
+    *("streamproof_server", "streamproof_server_behavior", "streamproof_session_server", "streamproof_streaming"),
+    "streamproof_via",
+)
+
+
+@pytest.mark.parametrize("name", FIXTURES)
+def test_a_fixture_of_the_projects_own_wins(pytester: pytest.Pytester, name: str) -> None:
+    scope = "session" if "session" in name else "function"
+    pytester.makeconftest(f"import pytest\n@pytest.fixture(scope={scope!r})\ndef {name}(): return 'theirs'")
+    run(pytester, f"def test_it({name}): assert {name} == 'theirs'").assert_outcomes(passed=1)
+
+
 BASELINE = """
     import pytest
     import streams, time
 
     @pytest.mark.parametrize("number", [1, 2])
-    def test_it(stream_client, stepped_clock, stream_baseline, number):
+    def test_it(streamproof_client, streamproof_clock, streamproof_baseline, number):
         def app(environ, start_response):
             time.sleep({pause})
             return streams.app(environ, start_response)
 
-        response = stream_client(app).get("/")
-        stream_baseline(response.trace)
+        response = streamproof_client(app).get("/")
+        streamproof_baseline(response.trace)
 """
 
 
@@ -589,12 +661,12 @@ def test_pytest_asyncio_runs_beside_it(pytester: pytest.Pytester) -> None:
         from streams import app
 
         @pytest.mark.asyncio
-        async def test_it(async_stream_client):
+        async def test_it(streamproof_async_client):
             async def app(scope, receive, send):
                 await send({"type": "http.response.start", "status": 200, "headers": []})
                 for more in (True, True, False):
                     await send({"type": "http.response.body", "body": b"chunk", "more_body": more})
-            async with async_stream_client(app) as client, client.stream("GET", "/") as response:
+            async with streamproof_async_client(app) as client, client.stream("GET", "/") as response:
                 await assert_streams_async(response)
     """
     pytester.makeini("[pytest]\nfilterwarnings = error\nasyncio_default_fixture_loop_scope = function\n")
@@ -619,13 +691,13 @@ def test_anyios_plugin_runs_beside_it_on_both_backends(pytester: pytest.Pytester
             return request.param
 
         @pytest.mark.anyio
-        async def test_it(async_stream_client):
+        async def test_it(streamproof_async_client):
             async def app(scope, receive, send):
                 await send({"type": "http.response.start", "status": 200, "headers": []})
                 for more in (True, True, False):
                     await anyio.sleep(1800)
                     await send({"type": "http.response.body", "body": b"chunk", "more_body": more})
-            async with async_stream_client(app) as client, client.stream("GET", "/") as response:
+            async with streamproof_async_client(app) as client, client.stream("GET", "/") as response:
                 await assert_streams_async(response)
             assert response.trace.stats.longest_silence == 1800
     """
@@ -643,13 +715,13 @@ def test_looptime_makes_pytest_asyncios_tests_virtual(
 
         @pytest.mark.asyncio
         @pytest.mark.looptime
-        async def test_it(async_stream_client):
+        async def test_it(streamproof_async_client):
             async def app(scope, receive, send):
                 await send({"type": "http.response.start", "status": 200, "headers": []})
                 for more in (True, True, False):
                     await asyncio.sleep(1800)
                     await send({"type": "http.response.body", "body": b"chunk", "more_body": more})
-            async with async_stream_client(app) as client, client.stream("GET", "/") as response:
+            async with streamproof_async_client(app) as client, client.stream("GET", "/") as response:
                 await assert_streams_async(response)
             assert response.trace.stats.longest_silence == pytest.approx(1800)
     """
@@ -673,7 +745,7 @@ def test_other_plugins_keep_their_live_server(
     )
     (line,) = [line for line in result.outlines if line.startswith("live_server ")]
     assert f"pytest_{plugin}" in line
-    result.stdout.fnmatch_lines(["stream_server *"])
+    result.stdout.fnmatch_lines(["streamproof_server *"])
 
 
 def test_an_unused_plugin_imports_nothing_of_ours(tmp_path: Path) -> None:
@@ -682,7 +754,8 @@ def test_an_unused_plugin_imports_nothing_of_ours(tmp_path: Path) -> None:
         "print(sorted(name for name in sys.modules if name.startswith('streamproof') or name in ('httpx', 'httpx2')))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
-    assert done.stdout.strip() == "['streamproof', 'streamproof.pytest_plugin', 'streamproof.pytest_plugin.session']"
+    package = "streamproof.pytest_plugin"
+    assert done.stdout.strip() == str(["streamproof", package, f"{package}.fixtures", f"{package}.session"])
 
 
 def test_the_entry_point_loads_it_and_a_run_that_uses_nothing_imports_nothing(
@@ -693,7 +766,9 @@ def test_the_entry_point_loads_it_and_a_run_that_uses_nothing_imports_nothing(
         import sys
         def test_it():
             found = {name for name in sys.modules if name.startswith("streamproof")}
-            assert found == {"streamproof", "streamproof.pytest_plugin.session", "streamproof.pytest_plugin"}
+            assert found == {"streamproof", "streamproof.pytest_plugin"} | {
+                f"streamproof.pytest_plugin.{name}" for name in ("fixtures", "session")
+            }
     """
     pytester.makepyfile(dedent(test))
     pytester.makeini("[pytest]\n")
@@ -716,15 +791,15 @@ def test_live_servers_serve_in_processes_of_their_own_under_xdist_too(pytester: 
             await send({"type": "http.response.start", "status": 200, "headers": []})
             await send({"type": "http.response.body", "body": b"other"})
 
-        def test_gunicorn(live_server):
-            server = live_server(app, server="gunicorn")
+        def test_gunicorn(streamproof_server):
+            server = streamproof_server(app, server="gunicorn")
             assert httpx.get(server.url).text.count("chunk") == 3
-            assert live_server(app, server="gunicorn") is server
+            assert streamproof_server(app, server="gunicorn") is server
             trace = server.traces.get()
             assert trace.outcome == "complete" and trace.stats.chunks == 3
 
-        def test_uvicorn(session_live_server):
-            server = session_live_server(other, server="uvicorn", via="passthrough")
+        def test_uvicorn(streamproof_session_server):
+            server = streamproof_session_server(other, server="uvicorn", via="passthrough")
             assert httpx.get(server.url).text == "other"
     """
     run(pytester, test, "-n2", beside=("xdist",)).assert_outcomes(passed=2)
@@ -734,8 +809,8 @@ def test_an_app_without_a_name_cannot_be_served(pytester: pytest.Pytester) -> No
     result = run(
         pytester,
         """
-        def test_it(live_server):
-            live_server(lambda environ, start_response: [])
+        def test_it(streamproof_server):
+            streamproof_server(lambda environ, start_response: [])
         """,
     )
     result.assert_outcomes(failed=1)

@@ -47,7 +47,7 @@ def twin(number: int, code: str) -> str:
     if number in TWINS:
         head, _, test = code.rpartition("\n\ndef test_")
         return f"{joining}{head}\n{TWINS[number]}\n\ndef test_{test}"
-    return joining + re.sub(r"(stream_client\()app\b", r"\1buffered(app)", code)
+    return joining + re.sub(r"(streamproof_(?:async_)?client\()app\b", r"\1buffered(app)", code)
 
 
 def test_there_are_ten() -> None:

@@ -1,6 +1,7 @@
-"""One run of pytest: its settings, what it gathers from its tests (workers' included), what it writes at its end.
+"""One run of pytest: its settings, the stats it gathers from its tests, the files it writes at its end.
 
-Knows pytest's reports and xdist's hand-over. Imports nothing of ours before there is something to write.
+xdist's workers hand their part over to the process that reports. ``streamproof.testing`` is imported when there is
+something to write.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-VIA, SERVER, BASELINE = "streamproof_via", "streamproof_server", "streamproof_baseline"
+VIA, SERVER_BEHAVIOR, BASELINE = "streamproof_via", "streamproof_server_behavior", "streamproof_baseline"
 
 
 def setting(config: pytest.Config, name: str) -> str | None:
@@ -25,7 +26,7 @@ def vias_of(config: pytest.Config) -> tuple[str, ...]:
 
 
 class Run:
-    """What one run gathers from its tests, its workers' included, and what it writes at its end."""
+    """The stats that one run gathers, those of xdist's workers included."""
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
@@ -38,18 +39,18 @@ class Run:
         return None if name is None else self.config.rootpath / name
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Gather a test's figures, on the process that reports."""
-        found = {name[12:]: value for name, value in report.user_properties if name.startswith("streamproof.")}
-        if report.when == "teardown" and found:
-            self.tests[report.nodeid] = {"test": report.nodeid, **found}
+        """Gather a test's stats, in the process that reports."""
+        stats = {name[12:]: value for name, value in report.user_properties if name.startswith("streamproof.")}
+        if report.when == "teardown" and stats:
+            self.tests[report.nodeid] = {"test": report.nodeid, **stats}
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """xdist: a worker hands its part of the baseline over."""
+        """Take over a worker's part of the baseline (xdist)."""
         self.baseline.update(getattr(node, "workeroutput", {}).get(BASELINE, {}))
 
     def pytest_sessionfinish(self) -> None:
-        """Write what was asked for, on the process that reports."""
+        """Write the report and the baseline, in the process that reports."""
         if hasattr(self.config, "workerinput"):
             self.config.workeroutput[BASELINE] = self.baseline  # type: ignore[attr-defined]
             return
@@ -63,7 +64,7 @@ class Run:
                 write_baseline(baseline, self.baseline)
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """The slowest first bytes and the longest holds, when asked for."""
+        """Write the slowest first bytes and the longest holds, with ``--streamproof-summary``."""
         if self.config.getoption("streamproof_summary") and self.tests:
             from ..testing.baseline import summary
 
