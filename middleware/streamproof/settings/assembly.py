@@ -18,7 +18,7 @@ from ..adapters import holds
 from ..adapters.recording import Recording
 from ..adapters.via import AdmittedVia
 from ..app_kind import kind_of
-from ..exporters import Exporter
+from ..exporters import Exporter, installed
 from ..exporters.background import Background
 from ..exporters.rounds import Rounds
 from ..frameworks import route_of
@@ -176,6 +176,8 @@ def _exporters(settings: Settings, live: LiveStreams, background: Background) ->
             sample=settings.sample,
             bodies=settings.bodies,
         )
+    for name in settings.exporters:
+        made[name] = installed.make(name, settings)
     for name in settings.on_trace:
         made[name] = _plain(_target.load(name))
     return made
@@ -196,6 +198,8 @@ def check(settings: Settings) -> None:
             f"log_open is {settings.log_open:g} and log is off. Expected log to be text or json. Was only one of them "
             "meant?"
         )
+    for name in settings.exporters:
+        installed.find(name)
     for name in settings.on_trace:
         _target.parse(name)
 

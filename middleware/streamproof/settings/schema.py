@@ -210,6 +210,13 @@ SCHEMA: tuple[Setting, ...] = (
     Setting(
         "sample", 1.0, _share, "a number from 0 to 1", "The share of clean traces in the file; unclean ones all stay."
     ),
+    Setting(
+        "exporters",
+        (),
+        _texts,
+        "names of entry points in the group streamproof.exporters, several in a list",
+        "Exporters of other distributions.",
+    ),
     Setting("on_trace", (), _texts, "module:callable, several in a list", "More callables that are told each trace."),
     Setting("route_limit", 200, _count(1), "a number, 1 or more", "How many route labels at most; others are (other)."),
     Setting(
