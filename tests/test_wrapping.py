@@ -6,6 +6,7 @@ import functools
 from typing import Any
 
 import pytest
+from werkzeug.middleware.lint import LintMiddleware
 
 import streamproof
 from streamproof import ConfigurationError, asgi, wsgi
@@ -98,6 +99,24 @@ def decorated(app: Any) -> Any:
     return wrapper
 
 
+class OpenLayer:
+    """A layer whose signature says nothing, as that of Werkzeug's LintMiddleware."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.app(*args, **kwargs)
+
+
+class wsgify:
+    """The decorator of WebOb, as far as its signature goes."""
+
+    __module__ = "webob.dec"
+
+    def __call__(self, req: Any, *args: Any, **kw: Any) -> Any: ...
+
+
 @pytest.mark.parametrize(
     "candidate",
     [
@@ -108,6 +127,11 @@ def decorated(app: Any) -> Any:
         WSGIClass,
         functools.partial(wsgi_configured, {}),
         decorated(wsgi_function),
+        decorated(WSGIInstance()),
+        OpenLayer(wsgi_function),
+        OpenLayer(OpenLayer(functools.partial(wsgi_configured, {}))),
+        LintMiddleware(wsgi_function),
+        wsgify(),
     ],
 )
 def test_wsgi_apps_are_told(candidate: Any) -> None:
@@ -126,6 +150,8 @@ def test_wsgi_apps_are_told(candidate: Any) -> None:
         functools.partial(functools.partial(asgi_configured), {}),
         functools.partial(ASGIInstance()),
         decorated(asgi_function),
+        decorated(functools.partial(ASGIInstance())),
+        OpenLayer(asgi_function),
         ASGI2Class,
         asgi2_function,
         Endpoint,
@@ -159,6 +185,8 @@ def test_middlewares_wrap_again() -> None:
         (lambda: wsgi_function, "a factory to be called first"),
         (lambda *args: None, "a factory to be called first"),
         (lambda request: None, "a factory to be called first"),
+        (OpenLayer(None), "a factory to be called first"),
+        (OpenLayer(lambda request: None), "a factory to be called first"),
         (print, "a factory to be called first"),
     ],
 )

@@ -1,7 +1,7 @@
 """Tell a WSGI app from an ASGI app without calling it: :func:`kind_of`, and make ASGI 2.0 apps single callables.
 
-Reads functions, instances, partials, ASGI 2.0 double callables and functions that return a coroutine. An app whose
-kind cannot be told is an error, not a guess.
+Reads functions, instances, partials, decorated functions, ASGI 2.0 double callables and layers with an open signature.
+An app whose kind cannot be told is an error, not a guess.
 """
 
 from __future__ import annotations
@@ -18,6 +18,10 @@ from .sansio.errors import ConfigurationError
 
 Kind = Literal["wsgi", "asgi"]
 
+#: Where a layer whose ``__call__`` takes ``*args`` keeps the app that it calls with them.
+_INNER = ("app", "_app", "wsgi_app", "asgi_app", "application")
+#: Types whose signature says nothing: the first argument of WebOb's decorator is an environ or a request.
+_KNOWN: dict[str, Literal["wsgi", "asgi"]] = {"webob.dec.wsgify": "wsgi"}
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
@@ -43,7 +47,8 @@ def _interface_of(app: Any) -> Literal["wsgi", "asgi", "asgi2"]:
        PEP 3333's example). Any other class is an error: it was to be instantiated.
     2. What gives a coroutine when called is ASGI 3.0; partials are looked through.
     3. Otherwise the arguments that it still needs decide: three is ASGI 3.0 (a function that returns a coroutine), two
-       is WSGI, one called ``scope`` is ASGI 2.0. A decorator's ``*args`` gives way to what it decorates.
+       is WSGI, one called ``scope`` is ASGI 2.0. A decorator's ``*args`` gives way to what it decorates, and an
+       instance's to the app that it keeps (Werkzeug's LintMiddleware).
 
     Raises:
         ConfigurationError: none of these.
@@ -62,6 +67,9 @@ def _interface_of(app: Any) -> Literal["wsgi", "asgi", "asgi2"]:
         raise ConfigurationError(f"{app!r} is a class. Expected a WSGI or ASGI app. Was an instance of it meant?")
     if _gives_coroutine(app):
         return "asgi"
+    for base in type(app).__mro__:
+        if (known := _KNOWN.get(f"{base.__module__}.{base.__qualname__}")) is not None:
+            return known
     needed = _needed(app, False) or _needed(app, True)
     if len(needed) == 3:
         return "asgi"
@@ -69,6 +77,8 @@ def _interface_of(app: Any) -> Literal["wsgi", "asgi", "asgi2"]:
         return "wsgi"
     if needed == ["scope"]:
         return "asgi2"
+    if not needed and (inner := _inner(app)) is not None:
+        return _interface_of(inner)
     raise ConfigurationError(
         f"{app!r} takes ({', '.join(needed) or '...'}). Expected (environ, start_response) for WSGI or "
         "(scope, receive, send) for ASGI. Is it a factory to be called first? If it is an app, wrap it with "
@@ -80,6 +90,13 @@ def _gives_coroutine(app: Callable[..., Any]) -> bool:
     while isinstance(app, partial):
         app = app.func
     return iscoroutinefunction(app) or iscoroutinefunction(getattr(type(app), "__call__", None))  # noqa: B004
+
+
+def _inner(app: Any) -> Any:
+    """The app that an instance with an open signature keeps; None if there is none, or not exactly one."""
+    members = getattr(app, "__dict__", {})
+    found = [members[name] for name in _INNER if callable(members.get(name)) and members[name] is not app]
+    return found[0] if len(found) == 1 else None
 
 
 def _needed(app: Callable[..., Any], follow: bool) -> list[str]:

@@ -23,12 +23,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+from ..app_kind import Kind
 from ..sansio.errors import StreamProofError
 from ..sansio.trace import Trace
 from .child import servers as _servers
 from .child import target as _target
 from .child.orders import ORDERS
-from .child.servers import Kind
 
 HOST = "127.0.0.1"
 BOOT_TIMEOUT = 60.0  # seconds; an app that loads a model takes its time

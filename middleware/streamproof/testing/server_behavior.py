@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
+from ..app_kind import Kind
 from ..sansio.errors import ConfigurationError
 
 
@@ -26,7 +26,7 @@ class ServerBehavior:
     """
 
     name: str
-    kind: Literal["asgi", "wsgi"]
+    kind: Kind
     spec_version: str | None = "2.3"
     extensions: Mapping[str, Mapping[str, object]] | None = None
     head_alone: bool = True
@@ -106,7 +106,7 @@ SERVER_BEHAVIORS: Mapping[str, ServerBehavior] = {server.name: server for server
 _USUAL = {"asgi": "uvicorn", "wsgi": "gunicorn"}
 
 
-def behavior_of(name: str | ServerBehavior | None, kind: Literal["asgi", "wsgi"]) -> ServerBehavior:
+def behavior_of(name: str | ServerBehavior | None, kind: Kind) -> ServerBehavior:
     """The ways of the server ``name`` with apps of this kind; None for the usual server.
 
     ``granian``, ``hypercorn`` and ``uvicorn`` mean their WSGI side for a WSGI app, ``gunicorn`` its ASGI worker for an

@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 import sys
 
+from ...app_kind import kind_of
 from ...sansio.errors import StreamProofError
 from .orders import leave, orders
 from .servers import USUAL, server_named
-from .target import kind_of, load
+from .target import load
 
 CANNOT = 3  # exit status; the sentence is in the inbox
 

@@ -10,11 +10,9 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Literal
 
+from ...app_kind import Kind
 from ...sansio.errors import ConfigurationError
-
-Kind = Literal["wsgi", "asgi"]
 
 #: The module that holds the recorded app, as every server is told to load it.
 APP = "streamproof.serving.child.served:app"

@@ -10,11 +10,9 @@ import importlib
 import inspect
 import re
 import traceback
-from collections.abc import Callable
 from typing import Any
 
 from ...sansio.errors import ConfigurationError
-from .servers import Kind
 
 _FORM = re.compile(r"(?P<module>[\w.]+):(?P<name>[A-Za-z_][\w.]*)(?P<call>\(\))?")
 FORM = "'module:app' or 'module:factory()'"
@@ -70,13 +68,6 @@ def load(target: str) -> Any:
             fact = f"The factory '{module_name}:{name}()' raised"
             raise _own_error(fact, error, "Does it need a setting or an argument?") from error
     return _checked(found, target)
-
-
-def kind_of(app: Callable[..., Any]) -> Kind:
-    """Is ``app`` WSGI or ASGI (2.0 included)? Raises ConfigurationError when it cannot be told."""
-    from ...app_kind import kind_of as exactly
-
-    return "wsgi" if exactly(app) == "wsgi" else "asgi"
 
 
 def _checked(app: Any, target: str) -> Any:
