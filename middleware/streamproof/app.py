@@ -4,8 +4,8 @@ The setting ``app`` (``STREAMPROOF_APP``, ``[tool.streamproof]``, ``streamproof.
 ``module:factory()``. Importing this loads it and wraps it as the settings say, so that every server finds a plain
 attribute, whichever way it looks for it. Under gunicorn ``-c python:streamproof.gunicorn`` does more.
 
-When the process ends, what is still open is told as ``shutdown``. A server that leaves SIGTERM to the system would end
-without a word: for those that are known to, a handler tells first and then lets the signal do what it does.
+When the process ends, open streams are exported as ``shutdown``. Some servers do not handle SIGTERM, which would end
+the process at once: for those, a handler exports first and then lets the signal take effect.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .serving.child.target import load as _load_app
 from .settings.assembly import Assembly
 from .settings.loading import load
 
-#: Servers in Python that handle no SIGTERM. In one that waits in C for good, a handler would never run.
+#: Servers in Python that do not handle SIGTERM. In a server that waits in C, a handler would never run.
 LEAVE_SIGTERM = ("waitress", "cheroot", "wsgiref.simple_server")
 
 
@@ -33,18 +33,18 @@ def _app() -> Any:
     settings = load()
     if settings.app is None:
         raise ConfigurationError(
-            "streamproof.app does not know which app to wrap. Expected STREAMPROOF_APP=module:app, or app = … in "
+            "streamproof.app has no app to wrap. Expected STREAMPROOF_APP=module:app, or app = … in "
             "[tool.streamproof]. Is the variable set for the server's process?"
         )
     if (here := os.getcwd()) not in sys.path:
         sys.path.insert(0, here)
     assembly = Assembly(settings)
     wrapped = assembly.wrap(_load_app(settings.app))
-    _tell_at_the_end(assembly)
+    _export_at_the_end(assembly)
     return wrapped
 
 
-def _tell_at_the_end(assembly: Assembly) -> None:
+def _export_at_the_end(assembly: Assembly) -> None:
     def leave() -> None:
         live.end_all(Outcome.SHUTDOWN, "server", "the process ended")
         assembly.flush()

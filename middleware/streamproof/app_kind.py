@@ -1,7 +1,7 @@
-"""Tell a WSGI app from an ASGI app without calling it: :func:`kind_of`, and make ASGI 2.0 apps single callables.
+"""Decide whether an app is WSGI or ASGI without calling it: :func:`kind_of`. Make ASGI 2.0 apps single callables.
 
 Reads functions, instances, partials, decorated functions, ASGI 2.0 double callables and layers with an open signature.
-An app whose kind cannot be told is an error, not a guess.
+An app whose kind is unclear is an error, not a guess.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 
 
 def kind_of(app: Any) -> Kind:
-    """Tell whether ``app`` is WSGI or ASGI (2.0 or 3.0). Raises ConfigurationError when it cannot be told."""
+    """Decide whether ``app`` is WSGI or ASGI (2.0 or 3.0). Raises ConfigurationError if that is unclear."""
     return "wsgi" if _interface_of(app) == "wsgi" else "asgi"
 
 
@@ -34,13 +34,13 @@ def single_callable(app: Any) -> Any:
     """Return an ASGI 2.0 double callable as a single one, any other app as it is.
 
     Raises:
-        ConfigurationError: it cannot be told whether ``app`` is WSGI or ASGI.
+        ConfigurationError: it is unclear whether ``app`` is WSGI or ASGI.
     """
     return guarantee_single_callable(app) if _interface_of(app) == "asgi2" else app  # type: ignore[no-untyped-call]
 
 
 def _interface_of(app: Any) -> Literal["wsgi", "asgi", "asgi2"]:
-    """Tell the interface that ``app`` speaks.
+    """Decide which interface ``app`` has.
 
     1. A class is ASGI 3.0 when it can be made from three arguments and awaited (Starlette's endpoints), ASGI 2.0 when
        calling its instances gives a coroutine, WSGI when it can be made from two arguments and iterated (the class in
@@ -100,7 +100,7 @@ def _inner(app: Any) -> Any:
 
 
 def _needed(app: Callable[..., Any], follow: bool) -> list[str]:
-    """The names of the positional parameters without a default; none when they are open or cannot be read."""
+    """The names of the positional parameters without a default; none if they are open or cannot be read."""
     try:
         parameters = inspect.signature(app, follow_wrapped=follow).parameters.values()
     except (TypeError, ValueError):

@@ -1,7 +1,7 @@
-"""The streams that are open in this process: age, bytes, silence so far; and the filter that puts them on log records.
+"""The streams that are open in this process: age, bytes, silence; and the filter that puts them on log records.
 
-Looks and never writes: a recording belongs to the thread or task that serves it, so nothing is folded here, and a
-figure may be one chunk behind. Costs a response two dictionary operations. Other processes' streams are not seen.
+This module only reads: a recording belongs to the thread or task that serves it, so a number may be one chunk behind.
+The cost is two dictionary operations a response. Streams of other processes are not listed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _serving: ContextVar[Recorder | None] = ContextVar("streamproof", default=None)
 
 
 class LiveStream(NamedTuple):
-    """An open stream as of now. ``age`` and ``silence`` in seconds; the silence counts from the request at first."""
+    """An open stream as of now. ``age`` and ``silence`` are in seconds; the silence begins with the request."""
 
     method: str
     target: str
@@ -39,7 +39,7 @@ class LiveStream(NamedTuple):
 
 
 class LiveStreams:
-    """The open streams of the apps that were wrapped with it (``on_trace=``). Iterate it, oldest first."""
+    """The open streams of the apps that are wrapped with it (``on_trace=``). Iterates them, the oldest first."""
 
     def __init__(self) -> None:
         self._open: dict[int, tuple[Recorder, str, str]] = {}
@@ -52,23 +52,23 @@ class LiveStreams:
         return (glance(recorder, now, method, target) for recorder, method, target in list(self._open.values()))
 
     def opened(self, recording: Recording) -> None:
-        """A stream began, in the context that serves it. Its recording is not kept, so that it can be collected."""
+        """A stream began, in this context. Its recording is not kept, so that it can be collected."""
         recorder = recording.recorder
         self._open[id(recorder)] = (recorder, recording.method, recording.target)
         _serving.set(recorder)
 
     def headed(self, recording: Recording) -> None:
-        """It has a head, which is read when somebody looks."""
+        """It has a head, which is read on iteration."""
 
     def ended(self, recording: Recording, trace: Trace) -> None:
         """A stream ended."""
         self._open.pop(id(recording.recorder), None)
 
     def __call__(self, trace: Trace) -> None:
-        """Take the trace of a stream that was never seen to open: nothing to forget."""
+        """Ignore the trace of a stream that did not open here."""
 
     def ages(self) -> list[tuple[float, float]]:
-        """Age and silence of each, seconds."""
+        """Age and silence of each stream, in seconds."""
         return [(stream.age, stream.silence) for stream in self]
 
 
@@ -106,9 +106,9 @@ def end_all(outcome: Outcome, by: str, reason: str) -> int:
 
 
 class StreamFilter(logging.Filter):
-    """Puts ``record.stream`` on every record made while a stream is served: ``GET /path age=… bytes=… silence=…``.
+    """Puts ``record.stream`` on every log record, for formats such as ``%(stream)s``. Every record passes.
 
-    ``-`` outside of one. Lets every record pass. For formats as ``%(stream)s``.
+    While a stream is served, it is ``chunks=… bytes=… first_byte=… age=… silence=…``; otherwise ``-``.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -121,7 +121,7 @@ class StreamFilter(logging.Filter):
 
 
 class AccessField:
-    """The figures so far, written when somebody formats them: ``environ["streamproof"]`` for an access log."""
+    """The stats so far, as text when it is formatted: ``environ["streamproof"]`` for an access log."""
 
     __slots__ = ("_recorder",)
 

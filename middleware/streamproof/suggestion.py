@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
-    """A question that names the valid name nearest to ``name``, or all of them when none is near."""
+    """A question that proposes the valid name nearest to ``name``, or all of them if none is near."""
     known = list(valid)
     close = difflib.get_close_matches(name, known, 1, 0.6)
     return f"Did you mean {close[0]!r}?" if close else f"Is it one of {', '.join(sorted(known))}?"

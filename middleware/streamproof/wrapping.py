@@ -1,6 +1,6 @@
 """Wrap an app in the middleware of its kind: :func:`wrap`.
 
-What tells a WSGI app from an ASGI app is in ``app_kind.py``, the middlewares are in ``wsgi.py`` and ``asgi.py``.
+``app_kind.py`` decides between WSGI and ASGI; the middlewares are in ``wsgi.py`` and ``asgi.py``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ def wrap(app: Any, **options: Any) -> Any:
     """Return ``app`` in the ``StreamMiddleware`` of its kind, which takes ``options``.
 
     Raises:
-        ConfigurationError: it cannot be told whether ``app`` is WSGI or ASGI, or an option is wrong.
+        ConfigurationError: ``app`` is neither WSGI nor ASGI as far as can be seen, or an option is wrong.
     """
     if kind_of(app) == "wsgi":
         from . import wsgi

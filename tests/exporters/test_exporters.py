@@ -19,10 +19,10 @@ from werkzeug.test import create_environ
 from streamproof import Chunk, ConfigurationError, Outcome, Trace, TraceError, wrap
 from streamproof.cli import main
 from streamproof.exporters.background import Background
-from streamproof.exporters.escape import Few, plain
+from streamproof.exporters.escape import LabelLimit, plain
 from streamproof.exporters.jsonl import JsonLines, read
 from streamproof.exporters.log import LogExporter, line
-from streamproof.exporters.rounds import Rounds
+from streamproof.exporters.periodic import Periodic
 from streamproof.live import LiveStream
 from streamproof.sansio.trace import Request, Response, StreamEnd
 from streamproof.settings.assembly import Assembly
@@ -199,7 +199,7 @@ class TestBackground:
                 asleep.put(timeout)
                 return super().wait(timeout)
 
-        monkeypatch.setattr("streamproof.exporters.background.TOGETHER", 600.0)
+        monkeypatch.setattr("streamproof.exporters.background.BATCH", 600.0)
         monkeypatch.setattr(
             "streamproof.exporters.background.threading", SimpleNamespace(**{**vars(threading), "Event": Event})
         )
@@ -344,7 +344,7 @@ class TestFaults:
 
 
 def test_labels_stay_few() -> None:
-    few = Few(2)
+    few = LabelLimit(2)
     assert [few(label) for label in ("/a", "/b", "/c", None, "/a", "/d")] == [
         "/a",
         "/b",
@@ -386,8 +386,8 @@ class TestOpenStreams:
         assert handler.buffer == []
 
 
-class TestRounds:
-    def looking(self) -> tuple[Rounds, threading.Event]:
+class TestPeriodic:
+    def looking(self) -> tuple[Periodic, threading.Event]:
         """One that has looked, and what it says that with."""
         looked = threading.Event()
 
@@ -395,10 +395,10 @@ class TestRounds:
             looked.set()
             return False
 
-        rounds = Rounds(look, every=0.01)
-        rounds.opened()
+        periodic = Periodic(look, every=0.01)
+        periodic.opened()
         assert looked.wait(10)
-        return rounds, looked
+        return periodic, looked
 
     def test_it_looks_while_a_stream_is_open_and_once_more(self) -> None:
         looks: queue.SimpleQueue[int] = queue.SimpleQueue()
@@ -408,11 +408,11 @@ class TestRounds:
             looks.put(threading.get_ident())
             return next(answers)
 
-        rounds = Rounds(look, every=0.01)
+        periodic = Periodic(look, every=0.01)
         assert looks.empty()
-        rounds.opened()
+        periodic.opened()
         first = {looks.get(timeout=10) for _ in range(3)}
-        rounds.opened()  # after the last look: only this brings another
+        periodic.opened()  # after the last look: only this brings another
         assert {looks.get(timeout=10)} == first, "the thread is the same"
         assert threading.get_ident() not in first
 
@@ -421,27 +421,27 @@ class TestRounds:
 
         def look() -> bool:
             if looks.qsize() == 0:
-                rounds.opened()
+                periodic.opened()
             looks.put(None)
             return False
 
-        rounds = Rounds(look, every=0.01)
-        rounds.opened()
+        periodic = Periodic(look, every=0.01)
+        periodic.opened()
         eventually(lambda: looks.qsize() == 2, "a second look")
 
     def test_its_thread_ends_with_it(self) -> None:
         before = set(threading.enumerate())
-        rounds, looked = self.looking()
+        periodic, looked = self.looking()
         (thread,) = set(threading.enumerate()) - before
-        del rounds
+        del periodic
         thread.join(10)
         assert not thread.is_alive()
 
     def test_a_child_process_looks_with_a_thread_of_its_own(self) -> None:
-        rounds, looked = self.looking()
+        periodic, looked = self.looking()
         if (pid := os.fork()) == 0:
             looked.clear()
-            rounds.opened()
+            periodic.opened()
             os._exit(0 if looked.wait(10) else 1)
         assert os.waitpid(pid, 0)[1] == 0
 

@@ -144,7 +144,7 @@ def test_a_policy_is_a_preset_its_members_or_both(tmp_path: Path) -> None:
     assert policy("preset=csv max_delay=2") == FlushPolicy.for_csv(max_delay=2)
     with pytest.raises(ConfigurationError, match=r"no policy 'ssee'.*Did you mean 'sse'\?"):
         policy("ssee")
-    with pytest.raises(ConfigurationError, match=r"'heartbeet' is no member of a policy.*'heartbeat'"):
+    with pytest.raises(ConfigurationError, match=r"'heartbeet' is not a member of a policy.*'heartbeat'"):
         policy("heartbeet=3")
 
 

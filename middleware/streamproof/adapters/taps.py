@@ -30,7 +30,7 @@ def tap(app: Any, name: str = "inner app") -> Any:
     chunks (SP401), and ``assert_streams`` shows what the app handed over. Without either, nothing is reported.
 
     Raises:
-        ConfigurationError: it cannot be told whether ``app`` is WSGI or ASGI.
+        ConfigurationError: it is unclear whether ``app`` is WSGI or ASGI.
     """
     holds.made = True
     if kind_of(app) == "wsgi":

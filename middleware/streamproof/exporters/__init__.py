@@ -1,8 +1,8 @@
-"""Tells. One file a system: logs, Prometheus, OpenTelemetry, trace files; and the queue that keeps them off responses.
+"""Export finished traces: one file a system (logs, Prometheus, OpenTelemetry, trace files), and their queue.
 
-An exporter is a callable ``(trace, *, route=None)``, so each is also an ``on_trace`` of its own. It may raise, block or
-die; :class:`~.background.Background` sees to it that no response notices. Nothing here is imported until it is asked
-for by name, and no exporter knows another, an adapter or a framework.
+An exporter is a callable ``(trace, *, route=None)``, so each also serves as an ``on_trace``. It may raise or block:
+:class:`~.background.Background` keeps that from the responses. An exporter is imported when a setting names it, and
+imports no other exporter, adapter or framework. Those of other distributions are found by ``installed.py``.
 """
 
 from __future__ import annotations
@@ -13,6 +13,6 @@ from ..sansio.trace import Trace
 
 
 class Exporter(Protocol):
-    """Takes finished streams; ``route`` is a label of bounded cardinality, None when there is none."""
+    """Takes finished traces. ``route`` is a label of bounded cardinality, None if the route is unknown."""
 
     def __call__(self, trace: Trace, *, route: str | None = None) -> object: ...

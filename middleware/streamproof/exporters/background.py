@@ -1,17 +1,16 @@
-"""Takes telling off the response's path: :class:`Background` queues each trace, one thread hands it to the exporters.
+"""Export finished traces in a background thread: :class:`Background` queues each, one thread calls the exporters.
 
 What happens to a trace:
 
-1. it is put into a queue of limited length, or dropped and counted when the queue is full; without exporters, nowhere;
-2. the thread of this process hands it to each exporter, at most :data:`TOGETHER` seconds later and with all others that
-   came meanwhile: to wake a thread for each would take the interpreter's lock from the streams each time;
-3. an exporter that raises is logged once, counted, and tried again with the next trace; that it works again is logged,
-   too.
+1. It is put into a queue of limited length. If the queue is full, it is dropped and counted.
+2. The thread of this process passes it to each exporter, at most :data:`BATCH` seconds later, together with all others
+   that came meanwhile: waking a thread for each would take the interpreter's lock from the streams each time.
+3. If an exporter raises, that is logged once and counted, and the exporter is called again for the next trace. Its
+   recovery is logged, too.
 
-So a dead collector, a full disk or an exporter that never returns costs a response what a queue costs. The thread is
-made by the first trace, so never before a fork. A process that is killed takes with it what it had not told.
-
-Knows nothing of what the exporters do.
+So a dead collector, a full disk or an exporter that never returns costs a response no more than the queue does. The
+first trace starts the thread, so it is never started before a fork. Traces in the queue are lost if the process is
+killed.
 """
 
 from __future__ import annotations
@@ -34,14 +33,14 @@ from . import Exporter
 
 log = logging.getLogger("streamproof")
 
-#: Seconds that traces are collected before they are told: what people still take for at once (Nielsen, "Response Times:
-#: The 3 Important Limits"). A quarter of the queue's limit ends the wait.
-TOGETHER = 0.1
-#: Seconds of telling after which the thread lets the streams go on: a fifth of CPython's switch interval.
-TURN = 0.001
+#: Seconds that traces are collected before they are exported; people perceive a tenth of a second as instant (Nielsen,
+#: "Response Times: The 3 Important Limits"). A queue that is a quarter full ends the wait.
+BATCH = 0.1
+#: Seconds of exporting after which the thread yields to the streams: a fifth of CPython's switch interval.
+YIELD_AFTER = 0.001
 
 
-class _Told(NamedTuple):
+class _Queued(NamedTuple):
     trace: Trace
     route: Callable[[], str | None] | str | None
 
@@ -49,8 +48,8 @@ class _Told(NamedTuple):
 class Background:
     """An ``on_trace`` that never waits.
 
-    ``faults`` counts by exporter's name how often it raised, ``dropped`` how many traces found the queue full.
-    ``streams_only``: tell only responses of more than one chunk, or that did not end clean.
+    ``faults`` counts how often each exporter raised, by its name; ``dropped`` counts the traces that found the queue
+    full. With ``streams_only``, only responses of more than one chunk or with an unclean end are exported.
     """
 
     def __init__(self, exporters: Mapping[str, Exporter], *, limit: int = 1000, streams_only: bool = False) -> None:
@@ -61,20 +60,20 @@ class Background:
         self._streams_only = streams_only
         self._failing: set[str] = set()
         self._process = 0
-        self._queue: queue.SimpleQueue[_Told | threading.Event] | None = None
+        self._queue: queue.SimpleQueue[_Queued | threading.Event] | None = None
         self._hurry = threading.Event()
         self._starting = threading.Lock()
         _at_exit(self)
 
     def use(self, exporters: Mapping[str, Exporter]) -> None:
-        """Hand over to these from now on."""
+        """Call these exporters from now on."""
         self._exporters = dict(exporters)
 
     def __repr__(self) -> str:
-        return f"<Background {', '.join(self._exporters) or 'nobody'}>"
+        return f"<Background {', '.join(self._exporters) or 'no exporters'}>"
 
     def __call__(self, trace: Trace, *, route: Callable[[], str | None] | str | None = None) -> None:
-        """Queue ``trace``; a callable ``route`` is asked on the thread."""
+        """Queue ``trace``. A callable ``route`` is called on the thread."""
         if not self._exporters or (self._streams_only and not is_stream(trace)):
             return
         waiting = self._queue
@@ -87,28 +86,28 @@ class Background:
             self.dropped += 1
             if self.dropped == 1:
                 log.error(
-                    "%d traces wait for the exporters, so this one is dropped, and others will be. Is %s stuck?",
+                    "%d traces wait for the exporters. This one is dropped, as others will be. Is %s stuck?",
                     self._limit,
                     " or ".join(self._exporters),
                 )
             return
-        waiting.put(_Told(trace, route))
+        waiting.put(_Queued(trace, route))
 
     def flush(self, timeout: float = 2.0) -> bool:
-        """Wait at most ``timeout`` seconds until what is queued now has been told; was it?"""
+        """Wait at most ``timeout`` seconds for the export of what is queued now. Was all of it exported?"""
         waiting = self._queue
         if waiting is None or self._process != os.getpid():
             return True
         done = threading.Event()
         waiting.put(done)
         self._hurry.set()
-        told = done.wait(timeout)
+        exported = done.wait(timeout)
         for name, exporter in self._exporters.items():
             if (flush := getattr(exporter, "flush", None)) is not None:
                 self.guarded(name, flush)
-        return told
+        return exported
 
-    def _start(self) -> queue.SimpleQueue[_Told | threading.Event]:
+    def _start(self) -> queue.SimpleQueue[_Queued | threading.Event]:
         with self._starting:
             if self._queue is None or self._process != os.getpid():
                 self._queue, self._hurry = queue.SimpleQueue(), threading.Event()
@@ -118,8 +117,8 @@ class Background:
                 work.start()
             return self._queue
 
-    def _hand_over(self, told: _Told) -> None:
-        route = told.route
+    def _export(self, queued: _Queued) -> None:
+        route = queued.route
         if callable(route):
             try:
                 route = route()
@@ -127,10 +126,10 @@ class Background:
                 self._fault("route")
                 route = None
         for name, exporter in self._exporters.items():
-            self.guarded(name, lambda exporter=exporter: exporter(told.trace, route=route))  # type: ignore[misc]
+            self.guarded(name, lambda exporter=exporter: exporter(queued.trace, route=route))  # type: ignore[misc]
 
     def guarded(self, name: str, act: Callable[[], object]) -> None:
-        """Call ``act`` for the exporter ``name``; that it raises is logged once and counted."""
+        """Call ``act`` for the exporter ``name``. If it raises, that is logged once and counted."""
         try:
             act()
         except Exception:
@@ -144,20 +143,23 @@ class Background:
         self.faults[name] += 1
         if name not in self._failing:
             self._failing.add(name)
-            log.exception("The exporter %s raised. Responses are not affected; it is tried again, silently.", name)
+            log.exception(
+                "The exporter %s raised. Responses are not affected. Further faults of it are only counted.",
+                name,
+            )
 
 
 def is_stream(trace: Trace) -> bool:
-    """Did the app produce more than one chunk, or the response not end clean?"""
+    """Did the app produce more than one chunk, or did the response end unclean?"""
     return trace.outcome is not Outcome.COMPLETE or trace.stats.chunks > 1
 
 
 def _work(
-    owner: weakref.ref[Background], waiting: queue.SimpleQueue[_Told | threading.Event], hurry: threading.Event
+    owner: weakref.ref[Background], waiting: queue.SimpleQueue[_Queued | threading.Event], hurry: threading.Event
 ) -> None:
     while True:
-        item: _Told | threading.Event | None = waiting.get()
-        hurry.wait(TOGETHER)
+        item: _Queued | threading.Event | None = waiting.get()
+        hurry.wait(BATCH)
         hurry.clear()
         background, turn = owner(), time.monotonic()
         while item is not None:
@@ -166,8 +168,8 @@ def _work(
             elif background is None:
                 return
             else:
-                background._hand_over(item)
-            if time.monotonic() - turn > TURN:
+                background._export(item)
+            if time.monotonic() - turn > YIELD_AFTER:
                 time.sleep(0)
                 turn = time.monotonic()
             item = None if waiting.empty() else waiting.get()  # nobody else takes from it
@@ -185,9 +187,9 @@ def _at_exit(background: Background) -> None:
 
 
 def at_process_end(call: Callable[[], object]) -> None:
-    """Have ``call`` made when this process ends; the last to be registered is first.
+    """Register ``call`` for the end of this process. The last to be registered is called first.
 
-    The children of :mod:`multiprocessing`, which servers use for their workers, leave :mod:`atexit` out.
+    The children of :mod:`multiprocessing`, which servers use for their workers, skip :mod:`atexit`.
     """
     if (multiprocessing := sys.modules.get("multiprocessing.util")) and sys.modules["multiprocessing"].parent_process():
         multiprocessing.Finalize(None, call, exitpriority=next(_later))

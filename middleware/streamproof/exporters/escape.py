@@ -1,7 +1,7 @@
-"""Makes what a stranger sent safe to write into one line, and keeps labels few.
+"""Escape untrusted text for one line of a log, and bound the number of labels.
 
-Request targets, methods and header values come from whoever sends a request: a line break in one would forge a log
-line, an endless variety of them would fill a metrics store. Knows nothing of who writes.
+Request targets, methods and header values come from whoever sends a request. A line break in one would forge a log
+line; an endless variety of them would fill a metrics store.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ METHODS = frozenset(("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "PO
 
 
 def plain(value: object) -> str:
-    """``value`` as one word of ASCII: as it is when harmless, otherwise quoted as JSON does; cut at 200 characters."""
+    """``value`` as one word of ASCII: unchanged if harmless, otherwise quoted as in JSON; cut at 200 characters."""
     if isinstance(value, float):
         return format(value, ".6g")
     text = value if isinstance(value, str) else str(value)
@@ -32,12 +32,12 @@ def plain(value: object) -> str:
 
 
 def method(name: str) -> str:
-    """``name`` when it is a registered method, else ``_OTHER``."""
+    """``name`` if it is a registered method, else ``_OTHER``."""
     return name if name in METHODS else "_OTHER"
 
 
-class Few:
-    """Lets the first ``limit`` different labels through; any further one becomes ``(other)``."""
+class LabelLimit:
+    """Keeps the first ``limit`` different labels; any further one becomes ``(other)``."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -45,7 +45,7 @@ class Few:
         self._lock = threading.Lock()
 
     def __call__(self, label: str | None) -> str:
-        """The label to use for ``label``; ``(unknown)`` for None."""
+        """The label that stands for ``label``; ``(unknown)`` for None."""
         if label is None:
             return UNKNOWN
         found = self._seen.get(label)

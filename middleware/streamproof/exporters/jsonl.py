@@ -1,8 +1,8 @@
-"""Appends each trace to a file, one line of JSON each, and rotates it; ``streamproof replay`` reads such a file.
+"""Append each trace to a file, as one line of JSON, and rotate the file; ``streamproof replay`` reads it.
 
-Several processes may share the file: a line is one ``write`` to a file opened for appending, and only the process that
-holds the lock beside the file rotates it. Bytes of bodies are left out unless asked for. A share of the clean traces
-may be sampled; what did not end clean is always kept. POSIX only for the lock.
+Several processes may share the file: each line is one ``write`` to a file that is open for appending, and the process
+that holds the lock beside the file rotates it. Bodies are left out by default. Clean traces may be sampled; the others
+are always written. The lock needs POSIX.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ class JsonLines:
     """A trace file.
 
     Args:
-        path: The file; rotated ones are ``path.1`` (the newest) to ``path.N``.
-        max_bytes: Rotate before the file grows past this size.
-        backups: How many rotated files stay; 0 starts the file afresh.
-        sample: The share of clean traces that is kept, 0 to 1.
-        bodies: Keep the bytes of the chunks, when the recorder kept them.
+        path: The file. Rotated files are ``path.1`` (the newest) to ``path.N``.
+        max_bytes: The file is rotated before it grows past this size.
+        backups: The number of rotated files that stay; with 0 the file is deleted instead.
+        sample: The share of clean traces that is written, 0 to 1.
+        bodies: Write the bytes of the chunks, if the recorder kept them.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class JsonLines:
         return f"<JsonLines {self._path}>"
 
     def __call__(self, trace: Trace, *, route: str | None = None) -> None:
-        """Append ``trace``. Raises OSError when it cannot be written; what was half written is taken back."""
+        """Append ``trace``. Raises OSError if it cannot be written; a partly written line is removed again."""
         if trace.outcome is Outcome.COMPLETE and self._chance() >= self._sample:
             return
         line = (trace if self._bodies else without_bodies(trace)).to_json().encode("ascii") + b"\n"
@@ -57,7 +57,7 @@ class JsonLines:
         descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             written = os.write(descriptor, line)
-            if written != len(line):  # the disk is full: a half line would spoil the next
+            if written != len(line):  # the disk is full: the next line would be joined to this one
                 os.ftruncate(descriptor, os.fstat(descriptor).st_size - written)
                 raise OSError(f"Only {written} of {len(line)} bytes were written to {self._path}. Is the disk full?")
         finally:
@@ -92,7 +92,7 @@ def without_bodies(trace: Trace) -> Trace:
 
 
 def read(path: str | os.PathLike[str]) -> Iterator[Trace]:
-    """The traces in ``path``, one line each; raises TraceError with the number of the first line that is none."""
+    """The traces in ``path``, one a line. Raises TraceError with the number of the first line that is not a trace."""
     with Path(path).open("rb") as lines:
         for number, text in enumerate(lines, 1):
             if text.strip():

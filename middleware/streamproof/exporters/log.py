@@ -1,8 +1,7 @@
-"""Writes one log line a stream, as text (``name=value``) or JSON.
+"""Write one log line a stream, as text (``name=value``) or JSON, on the logger ``streamproof.stream``.
 
-Lines are INFO for streams that ended clean or whose reader left, WARNING for the others, on the logger
-``streamproof.stream``; when asked to, also INFO every so often for each stream that stays open. Each value also stands
-on the record as ``record.stream`` for handlers that keep structure. Does not configure logging.
+The level is INFO for streams that ended clean or whose reader left, WARNING for the others. Streams that stay open can
+get a line at intervals, too. Handlers find the values as ``record.stream``. Nothing here configures logging.
 """
 
 from __future__ import annotations
@@ -15,19 +14,16 @@ from typing import Any, Literal, Protocol
 from ..sansio.trace import Outcome, Trace
 from .escape import method, plain
 
-#: Stands where a line says how a stream ended.
+#: The outcome in the line of a stream that has not ended.
 OPEN = "open"
-#: Lines at most each time: a thousand readers of one feed are no thousand news.
+#: The most lines for open streams at a time: a feed may have thousands of readers.
 MOST_OPEN = 100
 _CALM = (Outcome.COMPLETE, Outcome.CLIENT_GONE)
 stream_log = logging.getLogger("streamproof.stream")
 
 
 class OpenStream(Protocol):
-    """What a line says of a stream that has not ended: :class:`streamproof.live.LiveStream`, or its like.
-
-    ``age`` and ``silence`` in seconds.
-    """
+    """The values of a stream that has not ended, as in :class:`streamproof.live.LiveStream`; times in seconds."""
 
     @property
     def method(self) -> str: ...
@@ -46,10 +42,10 @@ class OpenStream(Protocol):
 
 
 class LogExporter:
-    """One line a stream.
+    """Writes one line a stream.
 
-    ``open_every``: seconds after which a stream of ``open_streams`` that is still open gets a line, and so again each
-    time that :meth:`look` is called; 0 for never.
+    A stream of ``open_streams`` that has been open for ``open_every`` seconds gets a line each time that :meth:`look`
+    is called; 0 for never.
     """
 
     def __init__(
@@ -88,16 +84,16 @@ class LogExporter:
     def _write(self, level: int, entries: dict[str, Any]) -> None:
         text = as_json(entries) if self._form == "json" else as_text(entries)
         logger = self._logger
-        # As logger.log() does, which would walk the stack for each line to find this place.
+        # logger.log() would walk the stack for each line to find the caller.
         logger.handle(
             logger.makeRecord(logger.name, level, __file__, 0, "%s", (text,), None, "stream", {"stream": entries})
         )
 
 
 def line(trace: Trace, route: str | None = None) -> dict[str, Any]:
-    """What one line says of ``trace``: names and values, None left out. Durations in seconds, sizes in bytes."""
+    """The entries of the line for ``trace``, without those that are None. Durations in seconds, sizes in bytes."""
     stats, end = trace.stats, trace.end
-    told = {
+    entries = {
         "outcome": str(end.outcome),
         "method": method(trace.request.method),
         "target": trace.request.target,
@@ -114,12 +110,12 @@ def line(trace: Trace, route: str | None = None) -> dict[str, Any]:
         "by": end.by,
         "reason": end.reason,
     }
-    return {name: value for name, value in told.items() if value is not None}
+    return {name: value for name, value in entries.items() if value is not None}
 
 
 def open_line(stream: OpenStream) -> dict[str, Any]:
-    """What one line says of ``stream``, which has not ended."""
-    told = {
+    """The entries of the line for ``stream``, which has not ended."""
+    entries = {
         "outcome": OPEN,
         "method": method(stream.method),
         "target": stream.target,
@@ -129,11 +125,11 @@ def open_line(stream: OpenStream) -> dict[str, Any]:
         "age": _rounded(stream.age),
         "silence": _rounded(stream.silence),
     }
-    return {name: value for name, value in told.items() if value is not None}
+    return {name: value for name, value in entries.items() if value is not None}
 
 
 def as_text(entries: dict[str, Any]) -> str:
-    """``entries`` as one line of ``name=value``; no value can hold a line break, a quote or a control character."""
+    """``entries`` as one line of ``name=value``. Values are escaped: no line breaks, no control characters."""
     return " ".join(f"{name}={plain(value)}" for name, value in entries.items())
 
 

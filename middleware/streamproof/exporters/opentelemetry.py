@@ -1,9 +1,9 @@
-"""Tells OpenTelemetry: one span a stream with its figures as attributes, and metrics. No span per chunk.
+"""Export to OpenTelemetry: one span a stream with its stats as attributes, and metrics. No span per chunk.
 
 Needs ``opentelemetry-api`` (the extra ``opentelemetry``); the application configures the SDK. Names follow the semantic
-conventions for HTTP; what they lack is named after the GenAI conventions' ``time_to_first_chunk`` and
-``time_per_output_chunk``, whose unit and meaning are kept: seconds to the first chunk, and seconds per chunk after it,
-here as the mean of one stream, so that a stream costs one record however long it is.
+conventions for HTTP. ``time_to_first_chunk`` and ``time_per_output_chunk`` are those of the GenAI conventions, with
+their unit and meaning: seconds to the first chunk, and seconds per chunk after it. The latter is recorded once a
+stream, as its mean.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from opentelemetry.propagate import extract
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from ..sansio.trace import Outcome, Trace
-from .escape import Few, method
+from .escape import LabelLimit, method
 
 NAME = "streamproof"
-#: An outcome that is nobody's fault here.
+#: Outcomes that are not errors of the server.
 _CLEAN = (Outcome.COMPLETE, Outcome.CLIENT_GONE)
 
 
 class OpenTelemetry:
-    """One span a stream, and metrics.
+    """Exports one span a stream, and metrics.
 
     Args:
-        http_metrics: Record the conventions' own ``http.server.*`` metrics; off when another instrumentation does.
-        route_limit: How many route labels at most.
+        http_metrics: Record ``http.server.*`` metrics; turn it off if another instrumentation records them.
+        route_limit: The most route labels; further ones become ``(other)``.
         tracer_provider, meter_provider: By default the global ones.
     """
 
@@ -43,7 +43,7 @@ class OpenTelemetry:
         tracer_provider: otel.TracerProvider | None = None,
         meter_provider: metrics.MeterProvider | None = None,
     ) -> None:
-        self._few = Few(route_limit)
+        self._route_label = LabelLimit(route_limit)
         self._tracer = otel.get_tracer(NAME, tracer_provider=tracer_provider)
         meter = metrics.get_meter(NAME, meter_provider=meter_provider)
         self._first = meter.create_histogram(
@@ -65,14 +65,14 @@ class OpenTelemetry:
         self._active.add(1)
 
     def ended(self) -> None:
-        """A stream ended, told or not."""
+        """A stream ended, whether it is exported or not."""
         self._active.add(-1)
 
     def __call__(self, trace: Trace, *, route: str | None = None) -> None:
         """Record ``trace``."""
         labels: dict[str, Any] = {"http.request.method": method(trace.request.method)}
         if route is not None:
-            labels["http.route"] = self._few(route)
+            labels["http.route"] = self._route_label(route)
         if trace.response is not None:
             labels["http.response.status_code"] = trace.response.status
         if trace.outcome not in _CLEAN:
@@ -129,7 +129,7 @@ class OpenTelemetry:
 
 
 def per_chunk(trace: Trace) -> float | None:
-    """Seconds per chunk after the first, None when there was no second."""
+    """Seconds per chunk after the first, None if there was only one."""
     stats = trace.stats
     if stats.first_byte is None or stats.last_byte is None or stats.chunks < 2:
         return None

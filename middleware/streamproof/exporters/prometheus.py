@@ -1,8 +1,8 @@
-"""Counts streams with ``prometheus_client``, also in its multiprocess mode.
+"""Count streams with ``prometheus_client``, also in its multiprocess mode.
 
-Needs ``prometheus_client`` (the extra ``prometheus``). One observation a stream and histogram, except for gaps:
-those of one stream are added to the buckets together, so that 100,000 chunks cost what two do. Labels are few: the
-route (bounded), the registered method, the class of the status, the outcome. Does not serve anything.
+Needs ``prometheus_client`` (the extra ``prometheus``). A stream is one observation in each histogram; its gaps are
+added to the buckets at once, so 100,000 chunks cost what two do. The labels are the route (bounded), the registered
+method, the class of the status and the outcome. The page is served by ``settings/assembly.py``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 
 from ..sansio.stats import GAP_BOUNDS
 from ..sansio.trace import Trace
-from .escape import Few, method
+from .escape import LabelLimit, method
 
 #: Seconds. A first byte may take from 1 ms (loopback) to minutes (a model that thinks).
 WAITS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
@@ -25,7 +25,7 @@ WAITS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 3
 LIVES = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
 #: Bytes, in steps of four from 256 B to 256 MiB.
 SIZES = tuple(256.0 * 4**step for step in range(11))
-#: Seconds that an age may be behind in multiprocess mode; Prometheus asks every 15 (its example configuration).
+#: Seconds between updates of the ages in multiprocess mode; Prometheus scrapes every 15 s in its example configuration.
 LOOK_EVERY = 1.0
 
 
@@ -48,7 +48,7 @@ class _Metrics(NamedTuple):
 
 @lru_cache
 def _metrics(registry: CollectorRegistry) -> _Metrics:
-    """The metrics of ``registry``, made once: a registry takes a name once."""
+    """The metrics of ``registry``. They are created once, because a registry takes each name once."""
 
     def histogram(name: str, text: str, buckets: tuple[float, ...], label: str = "route") -> Histogram:
         return Histogram(f"streamproof_{name}", text, (label,), registry=registry, buckets=buckets)
@@ -77,19 +77,19 @@ def _metrics(registry: CollectorRegistry) -> _Metrics:
 
 
 def _shared() -> bool:
-    """Do processes share their counts (the client's multiprocess mode)? There, a gauge cannot be asked for."""
+    """Do processes share their counts (the client's multiprocess mode)? A gauge cannot be a function there."""
     return "PROMETHEUS_MULTIPROC_DIR" in os.environ
 
 
 class Prometheus:
-    """Counts into the metrics of one registry; a second one for the same registry counts into the same metrics.
+    """Counts into the metrics of one registry. A second exporter for the registry counts into the same metrics.
 
     Args:
         registry: By default the client's own.
-        route_limit: How many route labels at most.
-        open_streams: Yields age and silence (seconds) of each open stream; asked when somebody scrapes, in
-            multiprocess mode by :meth:`look`.
-        faults, dropped: Say how often each exporter raised, and how many traces were dropped.
+        route_limit: The most route labels; further ones become ``(other)``.
+        open_streams: Yields age and silence (seconds) of each open stream. Called at each scrape, in multiprocess mode
+            by :meth:`look`.
+        faults, dropped: Return how often each exporter raised, and how many traces were dropped.
     """
 
     def __init__(
@@ -101,11 +101,11 @@ class Prometheus:
         faults: Callable[[], Mapping[str, int]] = dict,
         dropped: Callable[[], int] = int,
     ) -> None:
-        self._few = Few(route_limit)
+        self._route_label = LabelLimit(route_limit)
         self._metrics = _metrics(registry)
         self._faults, self._dropped = faults, dropped
         self._open_streams = open_streams or tuple
-        #: Seconds between two calls of :meth:`look`; 0 where the figures are asked for when somebody scrapes.
+        #: Seconds between two calls of :meth:`look`; 0 if the ages are read at each scrape.
         self.look_every = 0.0
         if open_streams is not None and _shared():
             self.look_every = LOOK_EVERY
@@ -114,7 +114,7 @@ class Prometheus:
             self._metrics.quiet.set_function(lambda: self._longest()[1])
 
     def look(self) -> None:
-        """Write down how long the open streams of this process have been open, and silent, for who scrapes another."""
+        """Update the age and the silence of this process's open streams, for a scrape of another process."""
         oldest, quiet = self._longest()
         self._metrics.oldest.set(oldest)
         self._metrics.quiet.set(quiet)
@@ -128,16 +128,16 @@ class Prometheus:
         self._metrics.open.inc()
 
     def ended(self) -> None:
-        """A stream ended, told or not."""
+        """A stream ended, whether it is exported or not."""
         self._metrics.open.dec()
 
     def held(self, holder: str, seconds: float) -> None:
-        """The layer ``holder`` held bytes for so long."""
+        """The layer ``holder`` held bytes for ``seconds``."""
         self._metrics.hold.labels(holder).observe(seconds)
 
     def __call__(self, trace: Trace, *, route: str | None = None) -> None:
         """Count ``trace``."""
-        stats, label = trace.stats, self._few(route)
+        stats, label = trace.stats, self._route_label(route)
         status = "none" if trace.response is None else f"{trace.response.status // 100}xx"
         self._metrics.streams.labels(method(trace.request.method), label, status, str(trace.outcome)).inc()
         self._metrics.chunks.labels(label).inc(stats.chunks)
@@ -154,7 +154,7 @@ class Prometheus:
 
 
 def add_gaps(histogram: Any, counts: Iterable[int], total: float) -> None:
-    """Add ``counts`` (one a bucket) and their sum, seconds, at once; the client has no public way."""
+    """Add ``counts`` (one for each bucket) and their sum in seconds. The client has no public method for this."""
     for bucket, count in zip(histogram._buckets, counts, strict=True):
         if count:
             bucket.inc(count)
@@ -162,7 +162,7 @@ def add_gaps(histogram: Any, counts: Iterable[int], total: float) -> None:
 
 
 def metrics() -> bytes:
-    """The page that Prometheus scrapes, of all processes when they share a folder."""
+    """The page that Prometheus scrapes; with a shared folder, for all processes."""
     if not _shared():
         return prometheus_client.generate_latest(REGISTRY)
     from prometheus_client import multiprocess
@@ -173,7 +173,7 @@ def metrics() -> bytes:
 
 
 def process_died(pid: int) -> None:
-    """Forget the gauges of the process ``pid``; call it where the death of a worker is seen."""
+    """Remove the gauges of the dead process ``pid`` from the sums."""
     if _shared():
         from prometheus_client import multiprocess
 

@@ -1,8 +1,8 @@
-"""What the gunicorn hooks do: read the user's own configuration, wrap the app of a worker, tell what a worker leaves.
+"""The work of the gunicorn hooks: read the user's configuration, wrap a worker's app, export what a worker leaves open.
 
-Knows gunicorn 25 to 27: which attribute holds the app (``asgi`` on the native ASGI worker, ``wsgi`` on all others, ASGI
-apps under uvicorn's worker included), that a ``python:`` module is imported once and then cached, that ``child_exit``
-runs in the master and ``worker_exit`` in the worker. Each use has its reason beside it.
+For gunicorn 25 to 27. The native ASGI worker keeps its app in ``asgi``, every other worker in ``wsgi`` (uvicorn's
+worker included). A ``python:`` module is imported once and then cached. ``child_exit`` runs in the master,
+``worker_exit`` in the worker. The folder of counts is in ``counts_folder.py``.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from ..settings.assembly import Assembly, check, listen_to_log
 from ..settings.loading import load
 from . import counts_folder, user_config
 
-#: Seconds between two looks whether the worker was told to stop; gunicorn has no hook for SIGTERM.
+#: Seconds between two checks whether the worker is stopping; gunicorn has no hook for SIGTERM.
 LOOK_EVERY = 0.25
 _assembly: Assembly | None = None
 _user_hooks: dict[str, Any] = {}
 
 
 def boot(module: dict[str, Any]) -> None:
-    """Check the settings, and take over the user's configuration into ``module``: only when gunicorn is reading it.
+    """Check the settings and copy the user's configuration into ``module``. Does nothing unless gunicorn reads it.
 
-    Raises SystemExit with one sentence when a setting is wrong: gunicorn stops with it.
+    Raises SystemExit with one sentence if a setting is wrong; gunicorn ends with it.
     """
     reader = user_config.reader()
     if reader is None:
@@ -63,12 +63,12 @@ def call_user_hook(name: str, *arguments: Any) -> None:
 
 
 def read_again_next_time(module: str) -> None:
-    """Make SIGHUP read the configuration again, which gunicorn only does for files."""
+    """Make the next SIGHUP read the configuration again; by itself, gunicorn does so only for files."""
     sys.modules.pop(module, None)
 
 
 def wrap_worker(worker: Any) -> None:
-    """Wrap the app that ``worker`` has loaded; does nothing the second time."""
+    """Wrap the app that ``worker`` has loaded. Does nothing the second time."""
     global _assembly
     attribute = "asgi" if "asgi" in vars(worker) else "wsgi"
     app = getattr(worker, attribute)
@@ -88,7 +88,7 @@ def wrap_worker(worker: Any) -> None:
 
 
 def _watch(worker: Any) -> None:
-    """Tell what is still open just before ``graceful_timeout`` is over: then the master kills, and nobody can."""
+    """Export what is still open shortly before ``graceful_timeout`` ends, when the master kills the worker."""
     server = None
     while worker.alive and not getattr(server, "should_exit", False):
         time.sleep(LOOK_EVERY)
@@ -100,16 +100,16 @@ def _watch(worker: Any) -> None:
 
 def _stop_all(sentence: str) -> int:
     print(sentence, file=sys.stderr, flush=True)  # noqa: T201  # before the logger can be trusted
-    return 3  # gunicorn's Arbiter.WORKER_BOOT_ERROR: the master gives up and does not try for ever
+    return 3  # gunicorn's Arbiter.WORKER_BOOT_ERROR: the master ends instead of booting workers for ever
 
 
 def _is_tornado(app: Any) -> bool:
-    """Is it what the tornado worker serves as it is, and no WSGI app?"""
+    """Is it a tornado application, which the tornado worker serves directly, and not a WSGI app?"""
     return any(f"{kind.__module__}.{kind.__name__}" in _TORNADO for kind in type(app).__mro__)
 
 
 def _uvicorn_server() -> Any:
-    """The server of uvicorn's worker, which keeps it in a local variable and leaves ``worker.alive`` as it is."""
+    """The server of uvicorn's worker, which keeps it in a local variable and does not update ``worker.alive``."""
     for found in gc.get_objects():
         if type(found).__module__ == "uvicorn.server" and hasattr(found, "should_exit"):
             return found
@@ -120,17 +120,17 @@ _TORNADO = frozenset(("tornado.web.Application", "tornado.wsgi.WSGIContainer"))
 
 
 def stopping(worker: Any) -> None:
-    """The worker was asked to quit at once."""
+    """Record that the worker quits at once."""
     live.set_all_outcomes(Outcome.SHUTDOWN, "gunicorn", "the worker was stopped")
 
 
 def timed_out(worker: Any) -> None:
-    """The worker did not report for ``timeout`` seconds; SystemExit is about to be raised in its stream."""
+    """Record that the worker exceeded ``timeout``; gunicorn is about to raise SystemExit in its stream."""
     live.set_all_outcomes(Outcome.CUT, "gunicorn", f"worker timeout {worker.cfg.timeout:g} s")
 
 
 def leaving(worker: Any) -> None:
-    """The worker ends. Streams that are open now (graceful_timeout is over) will not be seen to end."""
+    """Export the streams that are still open when the worker ends, because nobody will see their end."""
     if _assembly is not None and worker.pid == os.getpid():  # gunicorn calls the hook in the master, too
         live.end_all(Outcome.SHUTDOWN, "gunicorn", f"graceful timeout {worker.cfg.graceful_timeout:g} s")
         _assembly.flush()

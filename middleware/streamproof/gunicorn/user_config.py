@@ -1,7 +1,7 @@
-"""Finds the gunicorn configuration that the user would have had without ``-c python:streamproof.gunicorn``.
+"""Read the gunicorn configuration that the user would have without ``-c python:streamproof.gunicorn``.
 
-Does what gunicorn's ``Application.load_config_from_module_name_or_filename`` does, because gunicorn reads one source
-only. Also tells who is importing: gunicorn itself, a configuration file of the user's, or somebody else.
+gunicorn reads one source only, so this repeats its ``Application.load_config_from_module_name_or_filename``.
+:func:`reader` finds out who imports the package: gunicorn itself, the user's configuration file, or other code.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _READS = ("get_config_from_module_name", "get_config_from_filename")
 
 
 def reader() -> Literal["directly", "through a file"] | None:
-    """Is gunicorn importing us as its configuration, or through the user's file, or is it not gunicorn at all?"""
+    """Who is importing: gunicorn (``directly``), the user's file that gunicorn reads, or other code (None)?"""
     through_a_file = False
     frame = sys._getframe(1)
     while frame is not None:
@@ -35,8 +35,8 @@ def reader() -> Literal["directly", "through a file"] | None:
 def read(location: str | None) -> dict[str, Any]:
     """The settings in the user's configuration, each checked as gunicorn does it.
 
-    Raises SystemExit with one sentence when the file is missing or a value is wrong; errors of its own code are shown
-    as gunicorn shows them.
+    Raises SystemExit with one sentence if the file is missing or a value is wrong. An exception in the file's own code
+    is printed as gunicorn prints it.
     """
     from gunicorn.config import make_settings
 
@@ -53,8 +53,8 @@ def read(location: str | None) -> dict[str, Any]:
                 known[name].set(value)
             except Exception as error:
                 raise SystemExit(
-                    f"streamproof: {location} sets {name} to {value!r}: {error}. Expected a value that gunicorn takes. "
-                    "Is it the name of something else?"
+                    f"streamproof: {location} sets {name} to {value!r}: {error}. Expected a value that gunicorn "
+                    "accepts. Is the name meant for something else?"
                 ) from None
             found[name] = known[name].get() if callable(value) else value
     return found
@@ -69,7 +69,7 @@ def _names_in(location: str) -> dict[str, Any]:
         path = location.removeprefix("file:")
         if not os.path.exists(path):
             raise SystemExit(
-                f"streamproof: gunicorn_conf is {location!r}, and no such file is in {os.getcwd()}. Expected your "
+                f"streamproof: gunicorn_conf is {location!r}, and {os.getcwd()} has no such file. Expected your "
                 "gunicorn configuration. Is the path relative to another folder?"
             )
         loader = SourceFileLoader("__config__", path)

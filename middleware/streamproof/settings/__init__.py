@@ -1,1 +1,1 @@
-"""Options from files, environment and arguments: the schema, its loading, and what settings come to."""
+"""Options from files, environment and arguments: the schema, its loading, and the assembly of what they ask for."""

@@ -1,6 +1,6 @@
-"""Puts settings together: the wrapped app, its exporters, the page of counts. What every door calls.
+"""Assemble what the settings ask for: the wrapped app, its exporters, the page of metrics. Every entry point calls it.
 
-Knows every part and decides nothing itself. The wrapped app stays of its kind, WSGI or ASGI.
+The settings are loaded in ``loading.py``. A wrapped app keeps its kind, WSGI or ASGI.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ..adapters.via import AdmittedVia
 from ..app_kind import kind_of
 from ..exporters import Exporter, installed
 from ..exporters.background import Background
-from ..exporters.rounds import Rounds
+from ..exporters.periodic import Periodic
 from ..frameworks import route_of
 from ..live import AccessField, LiveStreams
 from ..sansio.errors import ConfigurationError
@@ -31,13 +31,13 @@ from ..suggestion import nearest
 from ..wrapping import wrap
 from .loading import Settings
 
-#: Chunks that a trace file keeps of each stream unless told otherwise: longer ones cannot be replayed.
+#: Chunks that are kept of each stream for a trace file by default. Longer streams cannot be replayed.
 REPLAYABLE = 1000
 PAGE_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class TraceDispatcher:
-    """The one listener of a door: keeps the open streams, and queues the finished ones for the exporters."""
+    """The one listener of a wrapped app: keeps the open streams, and queues the finished ones for the exporters."""
 
     def __init__(self, settings: Settings) -> None:
         self.live = LiveStreams()
@@ -47,8 +47,8 @@ class TraceDispatcher:
         exporters.update(_exporters(settings, self.live, self.background))
         self.background.use(exporters)
         self._gauges: list[Any] = [exporter for exporter in exporters.values() if hasattr(exporter, "opened")]
-        self._rounds = [
-            Rounds(partial(self._look, name, exporter), every=every)
+        self._periodic = [
+            Periodic(partial(self._look, name, exporter), every=every)
             for name, exporter in exporters.items()
             if (every := getattr(exporter, "look_every", 0))
         ]
@@ -61,7 +61,7 @@ class TraceDispatcher:
             recording.request_source["streamproof"] = AccessField(recording.recorder)
         for gauge in self._gauges:
             gauge.opened()
-        for each in self._rounds:
+        for each in self._periodic:
             each.opened()
 
     def _look(self, name: str, exporter: Any) -> bool:
@@ -69,7 +69,7 @@ class TraceDispatcher:
         return len(self.live) > 0
 
     def headed(self, recording: Recording) -> None:
-        """It has a head: now the framework knows the route, and Flask forgets it before the body."""
+        """It has a head. The framework knows the route now; Flask forgets it before the body."""
         recording.route = route_of(recording.request_source)
 
     def ended(self, recording: Recording, trace: Trace) -> None:
@@ -83,15 +83,15 @@ class TraceDispatcher:
         self.background(trace, route=recording.route)
 
     def __call__(self, trace: Trace) -> None:
-        """Take a trace of which nothing else is known."""
+        """Queue a trace of which nothing else is known."""
         self.background(trace)
 
 
 class Assembly:
-    """What settings come to: ``wrap(app)`` as often as there are apps, ``flush()`` before the process ends."""
+    """The parts that the settings ask for: ``wrap(app)`` for each app, ``flush()`` before the process ends."""
 
     def __init__(self, settings: Settings) -> None:
-        """Raises ConfigurationError when a part is missing or cannot be made."""
+        """Raises ConfigurationError if a part is not installed or cannot be created."""
         check(settings)
         self.settings = settings
         self.dispatcher = TraceDispatcher(settings)
@@ -105,19 +105,19 @@ class Assembly:
             return app
         wsgi = kind_of(app) == "wsgi"
         wrapped = wrap(app, **options(settings), on_trace=self.dispatcher)
-        if not wsgi:  # not round everything: an open stream would keep one more coroutine
+        if not wsgi:  # only the lifespan: elsewhere an open stream would keep one more coroutine
             wrapped.others = _flushed(wrapped.others, self.flush)
         if settings.metrics_path:
             wrapped = (_wsgi_page if wsgi else _asgi_page)(wrapped, settings.metrics_path)
         return wrapped
 
     def flush(self, timeout: float = 2.0) -> None:
-        """Wait at most ``timeout`` seconds until the exporters have been told everything."""
+        """Wait at most ``timeout`` seconds until everything is exported."""
         self.dispatcher.background.flush(timeout)
 
 
 def options(settings: Settings) -> dict[str, Any]:
-    """The options of ``StreamMiddleware`` that ``settings`` name; those left alone are not in it."""
+    """The options of ``StreamMiddleware`` that ``settings`` ask for."""
     keep = settings.keep_chunks
     if settings.jsonl and settings.origins["keep_chunks"] == "default":
         keep = REPLAYABLE
@@ -132,9 +132,10 @@ def options(settings: Settings) -> dict[str, Any]:
     return chosen
 
 
-def _policy(asked: str | dict[str, Any]) -> FlushPolicy:
-    """The policy of that name, or with these members; ``preset`` among them names what they change."""
-    members: dict[str, Any] = {"preset": asked} if isinstance(asked, str) else dict(asked)
+def _policy(preset_or_members: str | dict[str, Any]) -> FlushPolicy:
+    """The preset of that name, or a policy with these members; a member ``preset`` names the preset to change."""
+    given = preset_or_members
+    members: dict[str, Any] = {"preset": given} if isinstance(given, str) else dict(given)
     preset = members.pop("preset", None)
     for name, value in members.items():
         if isinstance(value, list):
@@ -145,31 +146,31 @@ def _policy(asked: str | dict[str, Any]) -> FlushPolicy:
     fields = {entry.name for entry in dataclasses.fields(FlushPolicy)}
     if unknown := sorted(set(members) - fields):
         raise ConfigurationError(
-            f"{unknown[0]!r} is no member of a policy. Expected one of its options. {nearest(unknown[0], fields)}"
+            f"{unknown[0]!r} is not a member of a policy. Expected one of its options. {nearest(unknown[0], fields)}"
         )
     return known[preset](**members) if preset is not None else FlushPolicy(**members)
 
 
 def _exporters(settings: Settings, live: LiveStreams, background: Background) -> dict[str, Exporter]:
-    made: dict[str, Exporter] = {}
+    exporters: dict[str, Exporter] = {}
     if settings.log != "off":
         from ..exporters.log import LogExporter
 
-        made["log"] = LogExporter(settings.log, open_every=settings.log_open, open_streams=live)
+        exporters["log"] = LogExporter(settings.log, open_every=settings.log_open, open_streams=live)
     if settings.prometheus or settings.metrics_path:
-        prometheus = _extra("prometheus")
-        made["prometheus"] = prometheus.Prometheus(
+        prometheus = _exporter_module("prometheus")
+        exporters["prometheus"] = prometheus.Prometheus(
             route_limit=settings.route_limit,
             open_streams=live.ages,
             faults=lambda: background.faults,
             dropped=lambda: background.dropped,
         )
     if settings.opentelemetry:
-        made["opentelemetry"] = _extra("opentelemetry").OpenTelemetry(route_limit=settings.route_limit)
+        exporters["opentelemetry"] = _exporter_module("opentelemetry").OpenTelemetry(route_limit=settings.route_limit)
     if settings.jsonl:
         from ..exporters.jsonl import JsonLines
 
-        made["jsonl"] = JsonLines(
+        exporters["jsonl"] = JsonLines(
             settings.jsonl,
             max_bytes=settings.jsonl_max_bytes,
             backups=settings.jsonl_backups,
@@ -177,14 +178,14 @@ def _exporters(settings: Settings, live: LiveStreams, background: Background) ->
             bodies=settings.bodies,
         )
     for name in settings.exporters:
-        made[name] = installed.make(name, settings)
+        exporters[name] = installed.make(name, settings)
     for name in settings.on_trace:
-        made[name] = _plain(_target.load(name))
-    return made
+        exporters[name] = _without_route(_target.load(name))
+    return exporters
 
 
 def check(settings: Settings) -> None:
-    """Raise ConfigurationError when ``settings`` cannot come to anything; makes nothing that lasts."""
+    """Raise ConfigurationError if ``settings`` cannot be assembled. Changes nothing and leaves nothing behind."""
     options(settings)
     if settings.via:
         from ..profiles import resolve
@@ -196,7 +197,7 @@ def check(settings: Settings) -> None:
     if settings.log_open and settings.log == "off":
         raise ConfigurationError(
             f"log_open is {settings.log_open:g} and log is off. Expected log to be text or json. Was only one of them "
-            "meant?"
+            "meant to be set?"
         )
     for name in settings.exporters:
         installed.find(name)
@@ -204,32 +205,32 @@ def check(settings: Settings) -> None:
         _target.parse(name)
 
 
-def _plain(listener: Callable[[Trace], object]) -> Exporter:
-    def tell(trace: Trace, *, route: str | None = None) -> None:
+def _without_route(listener: Callable[[Trace], object]) -> Exporter:
+    def export(trace: Trace, *, route: str | None = None) -> None:
         listener(trace)
 
-    return tell
+    return export
 
 
 def need_exporter(name: str, module: str) -> None:
-    """Raise ConfigurationError when ``module``, which the exporter ``name`` needs, is not installed."""
+    """Raise ConfigurationError if ``module``, which the exporter ``name`` needs, is not installed."""
     try:
         if find_spec(module) is not None:
             return
     except ModuleNotFoundError:
-        pass  # not even its parent
+        pass  # its parent is not installed either
     raise ConfigurationError(
         f"{name} is set and {module} is not installed. Expected the extra: pip install 'streamproof[{name}]'. "
         "Is this the environment that the server runs in?"
     )
 
 
-def _extra(name: str) -> Any:
+def _exporter_module(name: str) -> Any:
     return import_module(f"..exporters.{name}", __package__)
 
 
 class FallbackHandler(logging.StreamHandler[Any]):
-    """Writes to standard error as long as the application has not configured logging itself."""
+    """Writes to standard error until the application configures logging."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if not logging.getLogger().handlers:
@@ -237,7 +238,7 @@ class FallbackHandler(logging.StreamHandler[Any]):
 
 
 def listen_to_log(handlers: list[logging.Handler] | None = None) -> None:
-    """Let INFO lines of ``streamproof`` be seen when nobody has configured logging: through ``handlers`` or stderr."""
+    """Send INFO records to ``handlers`` or standard error if the application has not configured logging."""
     logger = logging.getLogger("streamproof")
     if logger.level == logging.NOTSET:
         logger.setLevel(logging.INFO)
@@ -250,7 +251,7 @@ def _wsgi_page(app: Any, path: str) -> Any:
     def with_page(environ: dict[str, Any], start_response: Any) -> Any:
         if environ.get("PATH_INFO") != path:
             return app(environ, start_response)
-        page = _extra("prometheus").metrics()
+        page = _exporter_module("prometheus").metrics()
         start_response("200 OK", [("Content-Type", PAGE_TYPE), ("Content-Length", str(len(page)))])
         return [page]
 
@@ -261,7 +262,7 @@ def _asgi_page(app: Any, path: str) -> Any:
     async def with_page(scope: Any, receive: Any, send: Any) -> Any:
         if scope.get("type") != "http" or scope.get("path") != path:
             return await app(scope, receive, send)
-        page = _extra("prometheus").metrics()
+        page = _exporter_module("prometheus").metrics()
         headers = [(b"content-type", PAGE_TYPE.encode()), (b"content-length", str(len(page)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": page})
@@ -270,17 +271,17 @@ def _asgi_page(app: Any, path: str) -> Any:
 
 
 def _flushed(app: Any, flush: Callable[[], None]) -> Any:
-    """``app``, and ``flush`` before it says that it has shut down: uvicorn ends itself by a signal after that."""
+    """``app`` with a ``flush`` before it reports its shutdown; uvicorn ends itself by a signal after that."""
 
     async def flushed(scope: Any, receive: Any, send: Any) -> Any:
         if scope.get("type") != "lifespan":
             return await app(scope, receive, send)
 
-        async def seen(message: Any) -> None:
+        async def flush_first(message: Any) -> None:
             if message.get("type") == "lifespan.shutdown.complete":
                 flush()
             await send(message)
 
-        return await app(scope, receive, seen)
+        return await app(scope, receive, flush_first)
 
     return flushed

@@ -1,10 +1,8 @@
-"""What the user asked for, and where each answer came from: :func:`load`.
+"""Load the settings and record where each value came from: :func:`load`.
 
-Later wins: defaults, ``[tool.streamproof]`` in ``pyproject.toml``, ``streamproof.toml``, ``STREAMPROOF_*``, arguments.
-The files are those of the nearest folder, from the current one upward, that has either. The schema is data, in
-``schema.py``. An unknown key is an error that names the nearest valid one.
-
-Knows nothing of servers and exporters: ``assembly.py`` turns settings into a wrapped app.
+The later source wins: defaults, ``[tool.streamproof]`` in ``pyproject.toml``, ``streamproof.toml``, ``STREAMPROOF_*``,
+arguments. The files are those of the nearest folder, from the current one upward, that has either. The schema is in
+``schema.py``; ``assembly.py`` turns settings into a wrapped app.
 """
 
 from __future__ import annotations
@@ -26,7 +24,7 @@ _BY_NAME = {setting.name: setting for setting in SCHEMA}
 
 
 class Settings:
-    """The settings as attributes (``settings.log``); ``origins`` says per name where the value came from."""
+    """The settings as attributes (``settings.log``). ``origins`` has the source of each value, by name."""
 
     def __init__(self, values: Mapping[str, Any], origins: Mapping[str, str]) -> None:
         self._values = MappingProxyType({setting.name: setting.default for setting in SCHEMA} | dict(values))
@@ -48,7 +46,7 @@ class Settings:
 
     @property
     def production(self) -> bool:
-        """Is this the real thing?"""
+        """Is ``env`` production?"""
         return bool(self.env == "production")
 
 
@@ -61,8 +59,8 @@ def load(
     """The settings for ``folder`` (by default the current one).
 
     Raises:
-        ConfigurationError: A file cannot be read, a key is unknown, a value has not the expected form, or ``via`` is
-            set in production without ``force_via``.
+        ConfigurationError: A file cannot be read, a key is unknown, a value does not have the expected form, or ``via``
+            is set in production without ``force_via``.
     """
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
@@ -95,7 +93,7 @@ def _files(place: Path) -> Iterator[tuple[Path, dict[str, Any] | None]]:
         table = _toml(pyproject).get("tool", {}).get("streamproof")
         if table is not None and not isinstance(table, dict):
             raise ConfigurationError(
-                f"{pyproject}: tool.streamproof is {table!r}. Expected a table. Are its brackets gone?"
+                f"{pyproject}: tool.streamproof is {table!r}. Expected a table, [tool.streamproof]."
             )
         yield pyproject, table
     if own.is_file():
@@ -109,7 +107,7 @@ def _toml(path: Path) -> dict[str, Any]:
         raise ConfigurationError(f"{path} cannot be read: {error}. Expected TOML. Was it edited by hand?") from None
     except OSError as error:
         raise ConfigurationError(
-            f"{path} cannot be read: {error.strerror}. Expected a file. May this user read it?"
+            f"{path} cannot be read: {error.strerror}. Expected a readable file. Does this user have the permission?"
         ) from None
 
 

@@ -1,7 +1,6 @@
-"""Every setting as data: its name, what it accepts, its default and one line of help.
+"""Every setting as data: its name, default, accepted values and one line of help.
 
-Knows how a value is read from text (an environment variable) and from TOML. Does not know where values come from: that
-is ``settings.py``.
+A value is read from text (an environment variable) or from TOML. Where values come from is in ``loading.py``.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ class Unreadable(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting: ``read`` turns a raw value into the value or raises Unreadable; ``expected`` says its form."""
+    """One setting. ``read`` converts a raw value or raises Unreadable; ``expected`` describes the form."""
 
     name: str
     default: Any
@@ -159,68 +158,78 @@ SCHEMA: tuple[Setting, ...] = (
         "development",
         _choice("development", "test", "production"),
         "development, test or production",
-        "Where this runs. In production via is refused.",
+        "Where the app runs. In production, via is refused.",
     ),
-    Setting("enabled", True, _boolean, _BOOL, "Wrap the app at all."),
+    Setting("enabled", True, _boolean, _BOOL, "Whether the app is wrapped."),
     Setting("app", None, _text, "module:app", "The app that streamproof.app:app wraps."),
-    Setting("via", None, _text, "a via, as nginx:gzip=on+cloudflare", "Emulate these hops in the process."),
-    Setting("force_via", False, _boolean, _BOOL, "Let via run in production all the same."),
-    Setting("policy", None, _policy, "a preset's name, or members as name=value", "What the middleware enforces."),
-    Setting("budget", {}, _budget, "members as max_silence=15", "What a stream may take before it is a finding."),
+    Setting("via", None, _text, "a via, as nginx:gzip=on+cloudflare", "Hops that are emulated in the process."),
+    Setting("force_via", False, _boolean, _BOOL, "Allow via in production."),
+    Setting("policy", None, _policy, "a preset's name, or members as name=value", "The flush policy."),
+    Setting("budget", {}, _budget, "members as max_silence=15", "The limits of a stream. Exceeding one is a finding."),
     Setting(
         "on_violation",
         "log",
         _choice("log", "metric", "raise"),
         "log, metric or raise",
-        "What happens when a stream overran its budget.",
+        "What happens when a stream exceeds its budget.",
     ),
-    Setting("keep_chunks", False, _keep, "true, false or a number of chunks", "Keep chunks and their bytes in traces."),
+    Setting(
+        "keep_chunks", False, _keep, "true, false or a number of chunks", "Keep chunks with their bytes in traces."
+    ),
     Setting(
         "export",
         "streams",
         _choice("streams", "all"),
         "streams or all",
-        "Which responses the exporters are told: those of more than one chunk or an unclean end, or all.",
+        "Which responses are exported: streams (more than one chunk, or an unclean end), or all.",
     ),
-    Setting("log", "text", _choice("off", "text", "json"), "off, text or json", "One log line a stream, and its form."),
+    Setting("log", "text", _choice("off", "text", "json"), "off, text or json", "The form of a stream's log line."),
     Setting(
         "log_open",
         0.0,
         _seconds,
         "a number of seconds, 0 for never",
-        "After how long a stream that is still open gets a line in the log, and again each time.",
+        "The interval at which a stream that is still open gets a log line.",
     ),
-    Setting("access_log", False, _boolean, _BOOL, "Put the figures into the environ, for %({streamproof}e)s."),
+    Setting("access_log", False, _boolean, _BOOL, "Put the stats into the environ, for %({streamproof}e)s."),
     Setting("prometheus", False, _boolean, _BOOL, "Count streams with prometheus_client."),
     Setting(
         "prometheus_dir",
         None,
         _text,
         "a folder",
-        "Where processes share their counts.",
+        "The folder in which worker processes share their counts.",
     ),
     Setting(
-        "metrics_path", None, _text, "a path, as /metrics", "Answer this path with the counts. Nothing by default."
+        "metrics_path", None, _text, "a path, as /metrics", "The path that is answered with the Prometheus metrics."
     ),
-    Setting("opentelemetry", False, _boolean, _BOOL, "One span a stream, and metrics."),
-    Setting("jsonl", None, _text, "a file", "Append each trace to this file, one line each."),
-    Setting("jsonl_max_bytes", 100_000_000, _count(1000), "a number of bytes, 1000 or more", "Rotate the file there."),
-    Setting("jsonl_backups", 3, _count(0), "a number of files, 0 or more", "How many rotated files stay."),
-    Setting("bodies", False, _boolean, _BOOL, "Write the bytes of kept chunks into the file, too."),
+    Setting("opentelemetry", False, _boolean, _BOOL, "Export one span a stream, and metrics."),
+    Setting("jsonl", None, _text, "a file", "The file to which each trace is appended, one line each."),
     Setting(
-        "sample", 1.0, _share, "a number from 0 to 1", "The share of clean traces in the file; unclean ones all stay."
+        "jsonl_max_bytes",
+        100_000_000,
+        _count(1000),
+        "a number of bytes, 1000 or more",
+        "The size to rotate at.",
+    ),
+    Setting("jsonl_backups", 3, _count(0), "a number of files, 0 or more", "The number of rotated files to keep."),
+    Setting("bodies", False, _boolean, _BOOL, "Whether the file has the bytes of kept chunks."),
+    Setting(
+        "sample",
+        1.0,
+        _share,
+        "a number from 0 to 1",
+        "The share of clean traces in the file; others are all kept.",
     ),
     Setting(
         "exporters",
         (),
         _texts,
         "names of entry points in the group streamproof.exporters, several in a list",
-        "Exporters of other distributions.",
+        "Exporters of other distributions to enable.",
     ),
-    Setting("on_trace", (), _texts, "module:callable, several in a list", "More callables that are told each trace."),
-    Setting("route_limit", 200, _count(1), "a number, 1 or more", "How many route labels at most; others are (other)."),
-    Setting(
-        "queue", 1000, _count(1), "a number of traces, 1 or more", "How many traces wait for slow exporters at most."
-    ),
-    Setting("gunicorn_conf", None, _text, "a file", "Your gunicorn configuration; by default ./gunicorn.conf.py."),
+    Setting("on_trace", (), _texts, "module:callable, several in a list", "Callables that are called with each trace."),
+    Setting("route_limit", 200, _count(1), "a number, 1 or more", "The most route labels; further routes are (other)."),
+    Setting("queue", 1000, _count(1), "a number of traces, 1 or more", "The most traces that wait for slow exporters."),
+    Setting("gunicorn_conf", None, _text, "a file", "Your gunicorn configuration. Default: ./gunicorn.conf.py."),
 )

@@ -1,7 +1,6 @@
-"""Goes round the open streams every so often, on a thread that sleeps while none is open.
+"""Call a function at intervals while streams are open: :class:`Periodic`, for ages in metrics and lines in the log.
 
-For what can't be asked the moment somebody wants to know: a figure that other processes read from a file, a line in the
-log. Knows when to look, not what for. The thread is made by the first stream, so never before a fork.
+The thread sleeps while no stream is open. The first stream starts it, so it is never started before a fork.
 """
 
 from __future__ import annotations
@@ -13,10 +12,10 @@ import weakref
 from collections.abc import Callable
 
 
-class Rounds:
-    """Calls ``look`` every ``every`` seconds for as long as it says that a stream is open, and once more.
+class Periodic:
+    """Calls ``look`` every ``every`` seconds for as long as it returns True, and once more.
 
-    It begins at :meth:`opened`, which costs a response next to nothing. ``look`` must not raise.
+    :meth:`opened` starts it, and costs a response next to nothing. ``look`` must not raise.
     """
 
     def __init__(self, look: Callable[[], bool], *, every: float) -> None:
@@ -37,16 +36,16 @@ class Rounds:
                 self._wanted = wanted = threading.Event()
                 owner = weakref.ref(self, lambda gone: wanted.set())
                 threading.Thread(
-                    target=_go, args=(owner, wanted, self._every), daemon=True, name="streamproof-rounds"
+                    target=_go, args=(owner, wanted, self._every), daemon=True, name="streamproof-periodic"
                 ).start()
             self._wanted.set()
 
 
-def _go(owner: weakref.ref[Rounds], wanted: threading.Event, every: float) -> None:
+def _go(owner: weakref.ref[Periodic], wanted: threading.Event, every: float) -> None:
     while wanted.wait() and owner() is not None:
         time.sleep(every)
         wanted.clear()  # before the look: a stream that begins meanwhile sets it again
-        rounds = owner()
-        if rounds is None or rounds._look():
+        periodic = owner()
+        if periodic is None or periodic._look():
             wanted.set()
-        del rounds
+        del periodic
