@@ -86,7 +86,8 @@ def test_without_the_middleware_nothing_is_recorded() -> None:
         with pytest.raises(ServingError) as caught:
             server.traces.get(0)
     assert str(caught.value) == (
-        "No recording came within 0 s. Expected one per response, when the app has ended it. Is the app still at it?"
+        "No recording came within 0 s. Expected one per response, when the app has ended it. "
+        "Is the app still busy with it?"
     )
 
 
@@ -112,7 +113,7 @@ def test_the_port_that_was_asked_for_is_used_and_a_busy_one_is_refused() -> None
         with pytest.raises(ServingError) as caught, serve("tests.support.streams:streaming", port=port):
             pass
     assert str(caught.value) == (
-        f"The port {port} cannot be used: Address already in use. Expected a free port on 127.0.0.1, or none named. "
+        f"The port {port} cannot be used: Address already in use. Expected a free port on 127.0.0.1, or no port. "
         "Is a server still running there?"
     )
     with serve("tests.support.streams:streaming", port=port) as server:
@@ -127,17 +128,17 @@ HERE = f"{ROOT}/tests/support/streams.py"
     [
         (
             "tests.support.streams",
-            "'tests.support.streams' names no app. Expected 'module:app' or 'module:factory()', or a URL. "
+            "'tests.support.streams' does not name an app. Expected 'module:app' or 'module:factory()', or a URL. "
             "Did you mean 'tests.support.streams:app'?",
         ),
         (
             "tests/support/streams.py:app",
-            "'tests/support/streams.py:app' names no app. Expected 'module:app' or 'module:factory()', or a URL. "
-            "Did you mean 'tests.support.streams:app'?",
+            "'tests/support/streams.py:app' does not name an app. Expected 'module:app' or 'module:factory()', or a "
+            "URL. Did you mean 'tests.support.streams:app'?",
         ),
         (
             "localhost:8000",
-            "'localhost:8000' names no app. Expected 'module:app' or 'module:factory()', or a URL. "
+            "'localhost:8000' does not name an app. Expected 'module:app' or 'module:factory()', or a URL. "
             "Did you mean 'http://localhost:8000'?",
         ),
         (
@@ -187,12 +188,12 @@ def test_what_is_no_app_is_told_in_a_sentence(target: str, message: str) -> None
         (
             "\n1 / 0",
             "The module 'user_app' raised at import: ZeroDivisionError: division by zero ({path}, line 2)",
-            "Does \"python -c 'import user_app'\" say more?",
+            "Does \"python -c 'import user_app'\" show more?",
         ),
         (
             "def (",
             "The module 'user_app' raised at import: SyntaxError: invalid syntax ({path}, line 1)",
-            "Does \"python -c 'import user_app'\" say more?",
+            "Does \"python -c 'import user_app'\" show more?",
         ),
     ],
 )
@@ -213,7 +214,7 @@ def test_an_error_of_the_users_own_is_not_taken_for_a_wrong_name(
         (
             "apache",
             "There is no server 'apache'. Expected one of: gunicorn, uvicorn, hypercorn, granian, waitress, daphne, "
-            "werkzeug. Is it spelled as its package is?",
+            "werkzeug. Is the name that of its package?",
         ),
         (
             "daphne",
@@ -250,7 +251,7 @@ def test_a_server_that_does_not_start_is_told_with_its_last_words() -> None:
         pass
     first, *words = str(caught.value).splitlines()
     assert first.startswith("The uvicorn process stopped before it served (exit status 3). Expected it to listen on ")
-    assert first.endswith(". Do its last words say why?")
+    assert first.endswith(". Does the end of its log show why?")
     assert words[-2:] == ["  ERROR:    no database", "  ERROR:    Application startup failed. Exiting."]
 
 

@@ -1,1 +1,1 @@
-"""Boots a real app server in a process of its own. What runs in that process is in ``child/``."""
+"""Boot a real app server in a process of its own. The code of that process is in ``child/``."""

@@ -1,6 +1,6 @@
-"""Real servers for tests: boots one for an app, in a process of its own, and stops it for sure.
+"""Real servers for tests: :class:`LiveServers` boots one for an app, in a process of its own, and stops it.
 
-Knows how an app object gets a name that another process can import. The booting is :mod:`streamproof.serving`'s.
+This file finds the name by which another process can import an app object; ``server.py`` boots.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .server import Server, serve
 
 
 class LiveServers:
-    """Boots servers and stops them all at the end of its ``with`` block. The same order is served by the same server.
+    """Boots servers and stops them all at the end of its ``with`` block. Equal arguments return the same server.
 
     Called with an app (or ``"module:app"``), it returns the running :class:`~streamproof.serving.Server`.
     """
@@ -36,17 +36,17 @@ class LiveServers:
     def __call__(
         self, app: Any, *, server: str | None = None, via: str | None = None, options: Sequence[str] = ()
     ) -> Server:
-        """The server that serves ``app``; booted when it is not running yet.
+        """The server that serves ``app``. It is booted if it is not running yet.
 
         Args:
             app: An app that some module holds under a name, or ``"module:app"``.
-            server: ``"gunicorn"``, ``"uvicorn"`` …; by default the usual one of the app's kind.
-            via: Hops that are emulated in the server's process.
+            server: ``"gunicorn"``, ``"uvicorn"`` …; by default gunicorn for WSGI, uvicorn for ASGI.
+            via: Hops to emulate in the server's process.
             options: More arguments for the server's command line.
 
         Raises:
             ServingError: It did not boot.
-            ConfigurationError: The app has no importable name, or ``server`` or ``via`` is none.
+            ConfigurationError: The app has no importable name, or ``server`` or ``via`` is not known.
         """
         target, folder = target_of(app)
         via = via or self._via
@@ -85,7 +85,7 @@ def target_of(app: Any) -> tuple[str, str | None]:
 
 
 def _folder(module: ModuleType) -> str | None:
-    """Where the import of ``module`` began."""
+    """The folder that ``module`` was imported from."""
     if not module.__file__:
         return None
     path = Path(module.__file__).resolve().parent

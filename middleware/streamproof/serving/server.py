@@ -1,9 +1,8 @@
-"""Boots a real app server in a process of its own and brings back what it recorded: :func:`serve`.
+"""Boot a real app server in a process of its own and collect its recordings: :func:`serve`.
 
-Knows processes, a loopback port and a folder as inbox. The server is chosen and started in the child, by
-:mod:`streamproof.serving.child.launch`, so that the user's app is never imported here. Whatever happens, the whole
-process group is ended and the folder removed. Used by ``streamproof check`` and by the tests. POSIX only, as process
-groups are.
+The server is chosen and started in the child process, by ``child/launch.py``, so the user's app is never imported here.
+Recordings come as notes in a folder, the inbox. At the end the whole process group is stopped and the folder removed,
+whatever happened. Process groups need POSIX.
 """
 
 from __future__ import annotations
@@ -31,20 +30,20 @@ from .child import target as _target
 from .child.orders import ORDERS
 
 HOST = "127.0.0.1"
-BOOT_TIMEOUT = 60.0  # seconds; an app that loads a model takes its time
+BOOT_TIMEOUT = 60.0  # seconds; an app may load a model
 GRACE = 2.0  # seconds from the first SIGINT to SIGKILL, the second SIGINT half way
 POLL = 0.01  # seconds
 
 
 class ServingError(StreamProofError):
-    """The server could not be booted, or a recording did not come."""
+    """The server did not boot, or a recording did not come."""
 
 
 class Traces:
-    """The recordings that a server made, in the order in which they were finished.
+    """The recordings of a server, in the order in which they were finished.
 
-    ``last_at`` is when the last one taken was finished, ``last_started_at`` when its request had reached the app; both
-    on this machine's monotonic clock, seconds.
+    ``last_at`` is when the last one taken was finished, ``last_started_at`` when its request reached the app, both in
+    seconds on this machine's monotonic clock.
     """
 
     def __init__(self, server: Server) -> None:
@@ -54,7 +53,7 @@ class Traces:
         self.last_started_at: float | None = None
 
     def get(self, timeout: float = 5.0) -> Trace:
-        """The next recording; raises ServingError when none came within ``timeout`` seconds."""
+        """The next recording. Raises ServingError if none came within ``timeout`` seconds."""
         limit = time.monotonic() + timeout
         while True:
             self._server.look()
@@ -64,23 +63,23 @@ class Traces:
             if time.monotonic() >= limit:
                 raise ServingError(
                     f"No recording came within {timeout:g} s. Expected one per response, when the app has ended it. "
-                    "Is the app still at it?"
+                    "Is the app still busy with it?"
                 )
             time.sleep(POLL)
 
     def __iter__(self) -> Iterator[Trace]:
-        """Those that are here, without waiting."""
+        """The recordings that have come, without waiting."""
         self._server.look()
         while self._waiting:
             yield self.get(0)
 
     def add(self, at: float, started_at: float, trace: Trace) -> None:
-        """Keep one for :meth:`get`."""
+        """Keep a recording for :meth:`get`."""
         self._waiting.append((at, started_at, trace))
 
 
 class Server:
-    """A server that runs: ``url``, ``host``, ``port``, ``kind``, ``name``, ``traces`` and its log."""
+    """A running server: ``url``, ``host``, ``port``, ``kind``, ``name``, ``traces`` and its log."""
 
     def __init__(self, process: subprocess.Popen[bytes], folder: Path, port: int) -> None:
         self.host, self.port = HOST, port
@@ -97,16 +96,16 @@ class Server:
 
     @property
     def log(self) -> str:
-        """What it has written to standard output and error."""
+        """Its output, standard error included."""
         return (self._folder / "log").read_text(errors="replace")
 
     def tail(self, lines: int = 8) -> str:
-        """The last ``lines`` of its log that are not empty."""
+        """The last ``lines`` lines of its log that are not empty."""
         return "\n".join([line for line in self.log.splitlines() if line.strip()][-lines:])
 
     @property
     def running(self) -> bool:
-        """Is its process there?"""
+        """Is its process alive?"""
         return self._process.poll() is None
 
     def look(self) -> None:
@@ -129,24 +128,24 @@ class Server:
                 self.traces.add(note["at"], note["started"], named)
 
     def wait_until_ready(self, timeout: float) -> None:
-        """Return when it listens and has loaded the app; raises ServingError when it does not."""
+        """Return when it listens and has loaded the app. Raises ServingError if that fails."""
         limit = time.monotonic() + timeout
         while not (self._loaded and self._listens()):
-            running = self.running  # before looking: a note that was left last is seen
+            running = self.running  # before the notes are read, so that the last one is not missed
             self.look()
             if self._failed is not None:
                 raise ServingError(self._failed)
             if not running:
-                raise self._gave_up(f"stopped before it served (exit status {self._process.returncode})")
+                raise self._boot_error(f"stopped before it served (exit status {self._process.returncode})")
             if time.monotonic() >= limit:
-                raise self._gave_up(f"did not serve within {timeout:g} s")
+                raise self._boot_error(f"did not serve within {timeout:g} s")
             time.sleep(POLL)
 
-    def _gave_up(self, fact: str) -> ServingError:
+    def _boot_error(self, fact: str) -> ServingError:
         last = "".join(f"\n  {line}" for line in self.tail().splitlines()) or " nothing"
         return ServingError(
             f"The {self.name} process {fact}. Expected it to listen on {HOST}:{self.port}. "
-            f"Do its last words say why?{last}"
+            f"Does the end of its log show why?{last}"
         )
 
     def _listens(self) -> bool:
@@ -157,19 +156,19 @@ class Server:
         return True
 
     def stop(self, grace: float = GRACE) -> None:
-        """End its whole process group: asked twice, forced ``grace`` seconds later. May be called again.
+        """Stop its process group: two SIGINTs, then SIGKILL, ``grace`` seconds later. May be called again.
 
-        The first SIGINT lets uvicorn wait for the responses that run, the second makes it end them, so that the app is
-        told and its recording is made. After a SIGTERM it would end itself before its tasks.
+        After the first SIGINT uvicorn waits for the running responses, after the second it ends them, so that the app
+        notices and its recording is finished. After a SIGTERM uvicorn would end before its tasks.
         """
         if self._stopped:
-            return  # by now the number may be another group's
+            return  # the number may belong to another group by now
         self._stopped = True
         for number in (signal.SIGINT, signal.SIGINT):
             self._signal(number)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(grace / 2)
-        limit = time.monotonic() + GRACE  # in a container nobody may collect the dead grandchildren
+        limit = time.monotonic() + GRACE  # in a container, dead grandchildren may stay uncollected
         while self._signal(signal.SIGKILL) and time.monotonic() < limit:
             self._process.poll()
             time.sleep(POLL)
@@ -198,17 +197,17 @@ def serve(
     """Serve ``target`` (``module:app`` or ``module:factory()``) with a real server while the block runs.
 
     Args:
-        server: One of the names in ``_servers.SERVERS``; by default gunicorn for WSGI, uvicorn for ASGI.
-        port: A loopback port; 0 takes a free one.
-        app_dir: Where the module is looked for first; by default the current folder.
-        wrap: Record every response, to be read from ``traces``.
-        via: Emulate these hops in the process, between the app and the server.
+        server: A name in ``child/servers.py``; by default gunicorn for WSGI, uvicorn for ASGI.
+        port: A loopback port; 0 chooses a free one.
+        app_dir: The folder that is searched first for the module; by default the current one.
+        wrap: Record every response in ``traces``.
+        via: Hops to emulate in the process, between the app and the server.
         options: More arguments for the server's own command line.
-        boot_timeout: Seconds until it must listen.
+        boot_timeout: Seconds in which it must begin to listen.
 
     Raises:
         ServingError: The app cannot be loaded, the server is not installed or did not start, the port is taken.
-        ConfigurationError: ``target``, ``server`` or ``via`` is not one.
+        ConfigurationError: ``target`` has a wrong form, or ``server`` is not known.
     """
     _target.parse(target)
     if server is not None:
@@ -253,7 +252,7 @@ def _free_port(port: int) -> int:
             sock.bind((HOST, port))
         except OSError as error:
             raise ServingError(
-                f"The port {port} cannot be used: {error.strerror}. Expected a free port on {HOST}, or none named. "
+                f"The port {port} cannot be used: {error.strerror}. Expected a free port on {HOST}, or no port. "
                 "Is a server still running there?"
             ) from None
         return cast(int, sock.getsockname()[1])

@@ -1,1 +1,1 @@
-"""What ``serving/server.py`` needs to boot a real server in a process of its own and hear of its streams."""
+"""The process that ``serving/server.py`` boots: it chooses the server, loads the app and reports its recordings."""

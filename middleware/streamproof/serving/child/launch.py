@@ -1,8 +1,8 @@
-"""The process that a server is booted in: it looks at the app, chooses the server, and becomes it.
+"""Choose the server for an app and become it: ``python -m streamproof.serving.child.launch``.
 
-``python -m streamproof.serving.child.launch`` imports the app once to see its kind, and prints one sentence if that
-fails. Then it replaces itself by the server's own command line, which imports the app afresh as in production.
-``… werkzeug HOST PORT`` is the command line that werkzeug's development server does not have.
+The process imports the app once to find its kind; if that fails, it reports one sentence. Then it replaces itself by
+the server's own command line, which imports the app again, as in production. ``… werkzeug HOST PORT`` is a command line
+for werkzeug's development server, which has none.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ import sys
 from ...app_kind import kind_of
 from ...sansio.errors import StreamProofError
 from .orders import leave, orders
-from .servers import USUAL, server_named
+from .servers import DEFAULT, server_named
 from .target import load
 
-CANNOT = 3  # exit status; the sentence is in the inbox
+FAILED = 3  # exit status; the sentence is in the inbox
 
 
 def main(arguments: list[str]) -> int:
-    """Boot; returns only when the server ended or never started."""
+    """Boot the server. Returns only if the server ended or did not start."""
     if arguments:
         return _werkzeug(*arguments[1:])
-    asked = orders()
+    given = orders()
     try:
-        kind = kind_of(load(asked["target"]))
-        server = server_named(asked["server"] or USUAL[kind])
-        command = server.command(kind, asked["host"], asked["port"], asked["options"])
+        kind = kind_of(load(given["target"]))
+        server = server_named(given["server"] or DEFAULT[kind])
+        command = server.command(kind, given["host"], given["port"], given["options"])
     except StreamProofError as error:
-        leave(asked["inbox"], "failed", message=str(error))
-        return CANNOT
-    leave(asked["inbox"], "launched", app_kind=kind, server=server.name)
+        leave(given["inbox"], "failed", message=str(error))
+        return FAILED
+    leave(given["inbox"], "launched", app_kind=kind, server=server.name)
     sys.stdout.flush()
     os.execv(command[0], command)
 

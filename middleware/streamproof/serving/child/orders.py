@@ -1,8 +1,7 @@
-"""What a booted server is told by the process that booted it, and how it answers.
+"""The orders that a booted server gets from its parent process, and the notes that it answers with.
 
-Orders come in one environment variable. Answers are notes in a folder, the inbox: every note is a file of its own,
-written under another name and then renamed, so whichever worker process or thread serves, the parent reads only whole
-notes.
+Orders come in one environment variable. Each note is a file in a folder, the inbox. It is written under another name
+and then renamed, so the parent reads only complete notes, whichever worker process or thread leaves them.
 """
 
 from __future__ import annotations
@@ -19,15 +18,15 @@ ORDERS = "_STREAMPROOF_SERVED"
 
 
 def orders() -> dict[str, Any]:
-    """What the parent asked for; the user's folder is put first on ``sys.path``, as the servers do."""
-    found: dict[str, Any] = json.loads(os.environ[ORDERS])
-    if found["app_dir"] not in sys.path[:1]:
-        sys.path.insert(0, found["app_dir"])
-    return found
+    """The parent's orders. Puts the user's folder first on ``sys.path``, as the servers do."""
+    given: dict[str, Any] = json.loads(os.environ[ORDERS])
+    if given["app_dir"] not in sys.path[:1]:
+        sys.path.insert(0, given["app_dir"])
+    return given
 
 
 def leave(inbox: str, kind: str, **members: object) -> None:
-    """Put one note into the inbox. ``at`` is the monotonic clock, which is the same for all processes."""
+    """Put one note into the inbox. Its ``at`` is the time on the monotonic clock, which all processes share."""
     now = time.monotonic()
     name = f"{int(now * 1e9):020d}-{os.getpid()}-{kind}"
     note = Path(inbox, f"{name}.part")

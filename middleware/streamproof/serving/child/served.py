@@ -1,6 +1,6 @@
 """The app that a booted server loads: the user's, wrapped so that each recording is left in the parent's inbox.
 
-Imported by the server, in whichever process serves, and by nobody else: importing it loads the user's app.
+Only the server imports it, in each process that serves: the import loads the user's app.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class _Inbox:
         self._inbox = inbox
 
     def __call__(self, trace: Trace) -> None:
-        raise NotImplementedError("Listeners call ended() where there is opened().")
+        raise NotImplementedError("ended() is called instead, because opened() is defined.")
 
     def opened(self, recording: Recording) -> None:
         """Nothing is left before the end."""
@@ -36,13 +36,13 @@ class _Inbox:
 
 
 def _app() -> Any:
-    asked = orders()
-    inbox: str = asked["inbox"]
-    app = load(asked["target"])
-    if asked["wrap"]:
+    given = orders()
+    inbox: str = given["inbox"]
+    app = load(given["target"])
+    if given["wrap"]:
         from ... import wrap
 
-        app = wrap(app, on_trace=_Inbox(inbox), keep_chunks=True, via=asked["via"])
+        app = wrap(app, on_trace=_Inbox(inbox), keep_chunks=True, via=given["via"])
     leave(inbox, "loaded")
     return app
 

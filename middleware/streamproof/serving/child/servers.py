@@ -1,7 +1,7 @@
 """The app servers that ``streamproof check`` and the tests can boot, and the command line of each.
 
-Facts about command lines only: one worker, one address, the server's own choices for everything else. Each number of
-workers is one because one recording is wanted. Read by :mod:`streamproof.serving` and by the process that it starts.
+Each runs with one worker on one address and its own defaults for everything else. ``serving/server.py`` and the process
+that it starts read this.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from importlib.util import find_spec
 from ...app_kind import Kind
 from ...sansio.errors import ConfigurationError
 
-#: The module that holds the recorded app, as every server is told to load it.
+#: The recorded app, as the servers' command lines name it.
 APP = "streamproof.serving.child.served:app"
 
 
 @dataclass(frozen=True, slots=True)
 class AppServer:
-    """One server: its module (and distribution), the kinds of app that it serves, its arguments."""
+    """One server: the name of its module and distribution, the kinds of app that it serves, its arguments."""
 
     name: str
     kinds: tuple[Kind, ...]
@@ -32,9 +32,9 @@ class AppServer:
         return find_spec(self.name) is not None
 
     def command(self, kind: Kind, host: str, port: int, options: Sequence[str] = ()) -> list[str]:
-        """The command that serves the recorded app; ``options`` are the user's, and come before the app.
+        """The command that serves the recorded app. ``options`` are the user's and come before the app.
 
-        Raises ConfigurationError when the server is not installed or does not serve this kind.
+        Raises ConfigurationError if the server is not installed or does not serve this kind.
         """
         if not self.installed:
             raise ConfigurationError(
@@ -96,14 +96,14 @@ SERVERS = {
         AppServer("werkzeug", ("wsgi",), _werkzeug),
     )
 }
-#: What most people run for each kind.
-USUAL: dict[Kind, str] = {"wsgi": "gunicorn", "asgi": "uvicorn"}
+#: The default server of each kind.
+DEFAULT: dict[Kind, str] = {"wsgi": "gunicorn", "asgi": "uvicorn"}
 
 
 def server_named(name: str) -> AppServer:
-    """The server called ``name``; raises ConfigurationError with the names that there are."""
+    """The server called ``name``. Raises ConfigurationError with the known names."""
     if name not in SERVERS:
         raise ConfigurationError(
-            f"There is no server {name!r}. Expected one of: {', '.join(SERVERS)}. Is it spelled as its package is?"
+            f"There is no server {name!r}. Expected one of: {', '.join(SERVERS)}. Is the name that of its package?"
         )
     return SERVERS[name]

@@ -1,7 +1,7 @@
-"""Finds the app that ``module:app`` or ``module:factory()`` names, and says which kind it is.
+"""Load the app that ``module:app`` or ``module:factory()`` names: :func:`load`.
 
-Three failures have three messages, as in uvicorn's importer: no such form, no such module, no such name. An error that
-is the user's own module's is told as such and not taken for a wrong name. Runs only in the server's process.
+A wrong form, a missing module and a missing name have different errors, as in uvicorn's importer. An exception in the
+user's own module is reported as such, with its line.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FORM = "'module:app' or 'module:factory()'"
 
 
 def parse(target: str) -> tuple[str, str, bool]:
-    """The module, the name in it, and whether to call it. Raises ConfigurationError when the form is wrong."""
+    """The module, the name in it, and whether to call it. Raises ConfigurationError if the form is wrong."""
     found = _FORM.fullmatch(target)
     if found is None:
         guess = "Is the module's name missing?"
@@ -30,14 +30,14 @@ def parse(target: str) -> tuple[str, str, bool]:
             guess = f"Did you mean 'http://{target}'?"
         elif re.fullmatch(r"[\w.]+", target):
             guess = f"Did you mean '{target}:app'?"
-        raise ConfigurationError(f"{target!r} names no app. Expected {FORM}, or a URL. {guess}")
+        raise ConfigurationError(f"{target!r} does not name an app. Expected {FORM}, or a URL. {guess}")
     return found["module"], found["name"], found["call"] is not None
 
 
 def load(target: str) -> Any:
-    """The app that ``target`` names.
+    """Import the app that ``target`` names.
 
-    Raises ConfigurationError for a wrong name and for what the user's own code raised, with the line that raised it.
+    Raises ConfigurationError for a wrong name, and for an exception in the user's own code, with its line.
     """
     module_name, name, call = parse(target)
     try:
@@ -52,7 +52,7 @@ def load(target: str) -> Any:
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             raise
-        guess = f"Does \"python -c 'import {module_name}'\" say more?"
+        guess = f"Does \"python -c 'import {module_name}'\" show more?"
         raise _own_error(f"The module {module_name!r} raised at import", error, guess) from error
     for part in name.split("."):
         try:
@@ -101,6 +101,6 @@ def _own_error(fact: str, error: BaseException, guess: str) -> ConfigurationErro
         where = f" ({error.filename}, line {error.lineno})"
     elif frames and frames[-1].filename != __file__:
         where = f" ({frames[-1].filename}, line {frames[-1].lineno})"
-    said = str(error.msg if isinstance(error, SyntaxError) else error).strip().replace("\n", " ")
-    text = f"{type(error).__name__}: {said}" if said else type(error).__name__
+    reason = str(error.msg if isinstance(error, SyntaxError) else error).strip().replace("\n", " ")
+    text = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
     return ConfigurationError(f"{fact}: {text}{where}. Expected an app. {guess}")
