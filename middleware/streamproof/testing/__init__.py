@@ -1,7 +1,7 @@
 """Streaming tests that can fail: transports that stream, causal proof, virtual time, the stream contract.
 
-Needs no pytest, and importing it imports nothing but itself: each name brings its module when it is used. The pytest
-plugin is fixtures over these names.
+It does not need pytest, and importing it imports no other module: each name is loaded when it is used. The fixtures of
+the pytest plugin are built on these names.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """One ASGI request in a test: the app runs in a task of its own, and its ``send`` waits for the reader.
 
-In lockstep (``window`` 0) a send returns only when the reader has that chunk and asks for the next. A reader that
-leaves is told to the app as the chosen server tells it. Works under asyncio and trio. Grace periods after a leaving
-pass at once: what a server cancels after seconds is cancelled as soon as the app has had its turns.
+In lockstep (``window`` 0) a send returns only when the reader has that chunk and asks for the next. The app sees its
+reader leave as it does with the chosen server. Works under asyncio and trio. Grace periods are skipped: what a server
+cancels after some seconds is cancelled as soon as the app has had its turns.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ FILE_PIECE = 65536
 class ASGIExchange:
     """The conversation with one ASGI app about one request; ``start()`` it first.
 
-    A request's ``body`` that comes in chunks reaches the app chunk by chunk, the next made when the app asks for it;
-    what it raises is raised where the reader reads, and the app is told that the reader left.
+    A request's ``body`` that comes in chunks reaches the app chunk by chunk; the next is produced when the app asks for
+    it. An exception of the body is raised where the reader reads, and the app sees the reader leave.
 
-    ``window``: bytes that may be under way before ``send`` waits; 0 is lockstep, None no backpressure.
+    ``window``: bytes that may be under way before ``send`` waits; 0 is lockstep, None is no backpressure.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class ASGIExchange:
         if state is not None:
             self.scope["state"] = dict(state)
         self.info: dict[str, Any] = {}
-        """What the app said in ``http.response.debug``: its template and context."""
+        """The app's ``http.response.debug``: its template and context."""
         self.trailers: list[tuple[bytes, bytes]] = []
         """The trailer fields that reached the reader, filled when the response is complete."""
         self._body = body if isinstance(body, bytes) else None
@@ -77,7 +77,7 @@ class ASGIExchange:
         self._in_hand = self._sending = 0
         self._cancelled = self._returned = False
         self.body_iterator: Any = None
-        """What hands the body to the client, once there is one."""
+        """The iterator that gives the body to the client, once there is one."""
 
     def __repr__(self) -> str:
         request = self.line.request
@@ -130,7 +130,7 @@ class ASGIExchange:
         raise self._broken("The response was cut")
 
     async def close(self) -> None:
-        """The reader closes: wait for an app that is complete, tell one that is not."""
+        """Close as the reader: wait for an app that is complete, or let the app see the reader leave."""
         self._over = True
         if self._complete or self._error is not None:
             self._gone_quietly()
@@ -238,7 +238,7 @@ class ASGIExchange:
                     f"The app returned {words}. Expected a last body event (more_body False). Did it return too early?"
                 )
             )
-        if self._gone:  # what it raised reaches nobody any more; servers log it
+        if self._gone:  # nobody receives its exception any more; servers log it
             line.finish(Outcome.CLIENT_GONE, now, "the reader left")
             return
         self._error = error
@@ -324,12 +324,12 @@ class ASGIExchange:
             await self._bell.wait()
         self._sending += 1
         try:
-            await self._carry(data, more)
+            await self._pass_on(data, more)
         finally:
             self._sending -= 1
             self._bell.ring()
 
-    async def _carry(self, data: bytes, more: bool) -> None:
+    async def _pass_on(self, data: bytes, more: bool) -> None:
         line, produced = self.line, self._loop.now()
         if not line.head_given:
             raise AppFault("The app sent a body before its head. Expected http.response.start first.")
@@ -348,7 +348,7 @@ class ASGIExchange:
         if self._gone and line.server.raises_when_gone:
             raise OSError("The reader has left")
         if not data or self._window is None:
-            # A send that never waits would starve the reader: sockets give the loop a turn, too.
+            # A send that never waits would starve the reader; with sockets, it yields to the loop as well.
             await self._loop.turn()
 
     def _completed(self, now: float) -> None:

@@ -22,12 +22,12 @@ CHUNKS, MOST = wsgi.CHUNKS, wsgi.MOST
 
 
 class Probe:
-    """An app that sees how it is treated: chunks sent, what it was told, how it ended."""
+    """An app that records how it is treated: chunks sent, events received, how it ended."""
 
     def __init__(self, *, waits_after: int | None = None, raises: bool = False, deaf: bool = False) -> None:
         self.waits_after, self.raises, self.deaf = waits_after, raises, deaf
-        self.made = 0
-        self.told: list[str] = []
+        self.produced = 0
+        self.received: list[str] = []
         self.scopes: list[str] = []
         self.ended: str | None = None
 
@@ -47,23 +47,23 @@ class Probe:
         if self.waits_after == 0 and await self._gone(receive):
             return
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
-        while self.made < (MOST if self.deaf else CHUNKS):
-            if self.made == 2 and self.raises:
+        while self.produced < (MOST if self.deaf else CHUNKS):
+            if self.produced == 2 and self.raises:
                 raise wsgi.Dry("in mid-stream")
-            self.made += 1
-            await send({"type": "http.response.body", "body": b"chunk %d\n" % self.made, "more_body": True})
+            self.produced += 1
+            await send({"type": "http.response.body", "body": b"chunk %d\n" % self.produced, "more_body": True})
             await _turns()  # an app that streams awaits what it streams: layers with a task of their own get a turn
-            if self.waits_after == self.made and await self._gone(receive):
+            if self.waits_after == self.produced and await self._gone(receive):
                 return
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _gone(self, receive: Any) -> bool:
-        self.told.append((await receive())["type"])
+        self.received.append((await receive())["type"])
         return True
 
 
 def of_middleware(make: Make) -> Iterator[Situation]:
-    """What is asked of a middleware."""
+    """The situations for a middleware."""
     yield "each chunk leaves before the next is made", run(_streams, make)
     yield "left before the head", run(_left, make, 0)
     yield "left in mid-stream", run(_left_deaf, make)
@@ -102,10 +102,10 @@ def ask(
 
 async def read(exchange: ASGIExchange, chunks: int) -> list[bytes]:
     await exchange.head()
-    got: list[bytes] = []
-    while len(got) < chunks and (data := await exchange.read()) is not None:
-        got.append(data)
-    return got
+    received: list[bytes] = []
+    while len(received) < chunks and (data := await exchange.read()) is not None:
+        received.append(data)
+    return received
 
 
 async def _came(exchange: ASGIExchange, chunks: int) -> bool:
@@ -129,15 +129,15 @@ async def _streams(make: Make) -> list[str]:
     probe, faults = Probe(), []
     exchange = ask(make(probe))
     await exchange.head()
-    got: list[bytes] = []
+    received: list[bytes] = []
     most = 0
     while (data := await exchange.read()) is not None:
-        got.append(data)
-        most = max(most, probe.made - len(got))
-    if most > 0 or len(got) < CHUNKS:
-        faults.append(f"the app made {most + 1} chunks before one left ({probe.made} became {len(got)})")
-    if b"".join(got) != b"".join(b"chunk %d\n" % number for number in range(1, CHUNKS + 1)):
-        faults.append(f"the bytes were changed: {b''.join(got)[:60]!r}")
+        received.append(data)
+        most = max(most, probe.produced - len(received))
+    if most > 0 or len(received) < CHUNKS:
+        faults.append(f"the app made {most + 1} chunks before one left ({probe.produced} became {len(received)})")
+    if b"".join(received) != b"".join(b"chunk %d\n" % number for number in range(1, CHUNKS + 1)):
+        faults.append(f"the bytes were changed: {b''.join(received)[:60]!r}")
     await end(exchange)
     return faults
 
@@ -150,14 +150,14 @@ async def _left(make: Make, chunks: int) -> list[str]:
         return [_HELD]
     await _turns()
     await exchange.close()
-    faults = [] if probe.told == ["http.disconnect"] or probe.ended == "CancelledError" else [_untold(probe)]
+    faults = [] if probe.received == ["http.disconnect"] or probe.ended == "CancelledError" else [_not_notified(probe)]
     await exchange.cancel()
     return faults
 
 
-def _untold(probe: Probe) -> str:
-    got = probe.told or "nothing"
-    return f"the app was not told that its reader left: receive() gave {got}, it {probe.ended or 'waits'}"
+def _not_notified(probe: Probe) -> str:
+    events = probe.received or "nothing"
+    return f"the app was not told that its reader left: receive() gave {events}, it {probe.ended or 'waits'}"
 
 
 async def _turns() -> None:
@@ -174,7 +174,7 @@ async def _left_deaf(make: Make) -> list[str]:
     await exchange.until_done(ENDS_WITHIN)
     faults = []
     if not exchange.app_done:
-        faults.append(f"the app's send() never returned after its reader left ({probe.made} chunks made)")
+        faults.append(f"the app's send() never returned after its reader left ({probe.produced} chunks made)")
     await exchange.cancel()
     return faults
 
@@ -229,7 +229,7 @@ async def _os_error(make: Make) -> list[str]:
     await exchange.close()
     await exchange.until_done(ENDS_WITHIN)
     await exchange.cancel()
-    if probe.made >= MOST:
+    if probe.produced >= MOST:
         return ["the server's OSError did not reach the app, which worked on (ASGI HTTP specification 2.4)"]
     return []
 

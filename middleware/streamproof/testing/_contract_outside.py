@@ -11,7 +11,7 @@ from .errors import BrokenResponse
 
 
 def of_bridge(make: Make) -> Iterator[Situation]:
-    """What is asked of a bridge from a WSGI app to an ASGI server."""
+    """The situations for a bridge from a WSGI app to an ASGI server."""
     yield "each chunk leaves before the next is made", run(_bridge_streams, make)
     yield "left in mid-stream", run(_bridge_ends, make, 1)
     yield "read to the end", run(_bridge_ends, make, MOST)
@@ -19,7 +19,7 @@ def of_bridge(make: Make) -> Iterator[Situation]:
 
 
 def of_app(app: Any, target: str) -> Iterator[Situation]:
-    """What is seen of an app from outside."""
+    """The situations for an app, as far as they show from outside."""
     yield "left before the head", run(_app_left, app, target, None)
     yield "left in mid-stream", run(_app_left, app, target, 1)
     yield "read to the end", run(_app_left, app, target, MOST)
@@ -34,10 +34,10 @@ async def _bridge_streams(make: Make) -> list[str]:
     most = count = 0
     while await exchange.read() is not None:
         count += 1
-        most = max(most, probe.made - count)
+        most = max(most, probe.produced - count)
     await end(exchange)
     # The app has a thread of its own there, and may be one chunk ahead of what left.
-    return [f"the app made {most + 1} chunks before one left ({probe.made} became {count})"] if most > 1 else []
+    return [f"the app made {most + 1} chunks before one left ({probe.produced} became {count})"] if most > 1 else []
 
 
 async def _bridge_ends(make: Make, chunks: int) -> list[str]:

@@ -19,15 +19,15 @@ CHUNKS, MOST = 4, 100
 
 
 class Dry(Exception):
-    """What the probe raises."""
+    """The exception that the probe raises."""
 
 
 class Stopping(BaseException):
-    """What a worker that is told to stop raises, as SystemExit does."""
+    """The exception of a worker that is stopped; like SystemExit, not an Exception."""
 
 
 class Probe:
-    """An app that sees how it is treated: chunks made, closes, the methods asked for."""
+    """An app that records how it is treated: chunks produced, closes, request methods."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class Probe:
         restarts: bool = False,
     ) -> None:
         self.raises, self.silent, self.late_head, self.restarts = raises, silent, late_head, restarts
-        self.made = self.closed = 0
+        self.produced = self.closed = 0
         self.methods: list[str] = []
         self.refused = False
         self.write: Any = None
@@ -59,16 +59,16 @@ class _ProbeBody:
 
     def __next__(self) -> bytes:
         probe = self._probe
-        if probe.late_head and not probe.made:
+        if probe.late_head and not probe.produced:
             self._start("200 OK", [("Content-Type", "text/plain")])
-        if probe.made >= CHUNKS:
+        if probe.produced >= CHUNKS:
             raise StopIteration
-        if probe.made == 2 and probe.raises is not None:
+        if probe.produced == 2 and probe.raises is not None:
             raise probe.raises
-        if probe.made == 1 and probe.restarts:
+        if probe.produced == 1 and probe.restarts:
             self._restart()
-        probe.made += 1
-        return b"" if probe.silent and probe.made == 2 else b"chunk %d\n" % probe.made
+        probe.produced += 1
+        return b"" if probe.silent and probe.produced == 2 else b"chunk %d\n" % probe.produced
 
     def _restart(self) -> None:
         try:
@@ -90,15 +90,15 @@ class Server:
     def __init__(self) -> None:
         self.status: str | None = None
         self.fields: list[tuple[str, str]] = []
-        self.got: list[bytes] = []
+        self.received: list[bytes] = []
 
     def start_response(
         self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
     ) -> Callable[[bytes], Any]:
-        if exc_info is not None and self.got:
+        if exc_info is not None and self.received:
             raise exc_info[1].with_traceback(exc_info[2])
         self.status, self.fields = status, headers
-        return self.got.append
+        return self.received.append
 
     def ask(self, app: Any, method: str = "GET", target: str = "/") -> Any:
         """Call the app; its iterable."""
@@ -108,18 +108,18 @@ class Server:
         """Pull up to ``chunks``, as a server would."""
         for chunk in islice(result, chunks):
             if chunk:
-                self.got.append(chunk)
+                self.received.append(chunk)
             yield chunk
 
 
 def leave(result: Any) -> None:
-    """What every server does at the end of a request, however it ended."""
+    """Close ``result``, as every server does at the end of a request."""
     if (close := getattr(result, "close", None)) is not None:
         close()
 
 
 def of_middleware(make: Make) -> Iterator[Situation]:
-    """What is asked of a middleware."""
+    """The situations for a middleware."""
     yield "each chunk leaves before the next is made", partial(_streams, make)
     yield "an empty chunk is answered with a chunk", partial(_silence_passes, make)
     yield "left before the first chunk", partial(_left, make, 0)
@@ -141,12 +141,12 @@ def _streams(make: Make) -> Faults:
     most = 0
     try:
         for _ in server.read(result):
-            most = max(most, probe.made - len(server.got))
-        if not server.got or len(server.got[0]) > len(b"chunk 1\n") or most:
-            made = most + 1 if most else probe.made
-            yield f"the app made {made} chunks before one left ({probe.made} became {len(server.got)})"
-        if b"".join(server.got) != b"".join(b"chunk %d\n" % n for n in range(1, CHUNKS + 1)):
-            yield f"the bytes were changed: {b''.join(server.got)[:60]!r}"
+            most = max(most, probe.produced - len(server.received))
+        if not server.received or len(server.received[0]) > len(b"chunk 1\n") or most:
+            count = most + 1 if most else probe.produced
+            yield f"the app made {count} chunks before one left ({probe.produced} became {len(server.received)})"
+        if b"".join(server.received) != b"".join(b"chunk %d\n" % n for n in range(1, CHUNKS + 1)):
+            yield f"the bytes were changed: {b''.join(server.received)[:60]!r}"
     finally:
         leave(result)
 
@@ -156,8 +156,8 @@ def _silence_passes(make: Make) -> Faults:
     result = server.ask(make(probe))
     for _ in server.read(result, 2):
         pass
-    if probe.made > 2:
-        yield f"the app made {probe.made} chunks while 2 were pulled (PEP 3333, block boundaries)"
+    if probe.produced > 2:
+        yield f"the app made {probe.produced} chunks while 2 were pulled (PEP 3333, block boundaries)"
     leave(result)
 
 
@@ -238,7 +238,7 @@ def _writes(make: Make) -> Faults:
 
 
 def of_app(app: Any, target: str) -> Iterator[Situation]:
-    """What is seen of an app from outside."""
+    """The situations for an app, as far as they show from outside."""
     yield "left before the first chunk", partial(_app_left, app, target, 0)
     yield "left in mid-stream", partial(_app_left, app, target, 1)
     yield "read to the end", partial(_app_left, app, target, MOST)

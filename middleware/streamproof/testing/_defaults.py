@@ -1,7 +1,4 @@
-"""What a test run says for all its clients: the hops that every response passes, unless a client names its own.
-
-Set by ``suite.py``, for the pytest plugin, and by nobody else.
-"""
+"""The hops that every response of a test run passes, unless a client names its own. Set by ``suite.py``."""
 
 from __future__ import annotations
 
@@ -15,17 +12,17 @@ if TYPE_CHECKING:
     from ..profiles import Profile, Via
 
 via: Via | None = None
-"""The hops of now: of the test that runs, or of the whole run."""
+"""The current hops: of the test that runs, or of the whole run."""
 
 of_run: Via | None = None
-"""The hops of the whole run, which those who outlive a test get."""
+"""The hops of the whole run, for clients that outlive a test."""
 
 alternating = False
 """Do the hops change from test to test?"""
 
 
 def hops(own: str | Profile | Via | None) -> Via | None:
-    """The hops of a client that names ``own`` or none.
+    """The hops of a client that names ``own`` hops or no hops.
 
     Raises ConfigurationError for hops that cannot be used, and for a client that is made outside of a test while the
     hops change from test to test.

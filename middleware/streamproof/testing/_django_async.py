@@ -1,7 +1,7 @@
 """Django's async test client, made to stream: its handler in a task of its own, as Django's ASGI handler runs views.
 
 Django's client calls its handler without a server, so what Django's ASGI handler does towards a server is done here as
-it does it (django.core.handlers.asgi, 5.2): a task that listens for the reader's leaving and cancels the response, and
+it does it (django.core.handlers.asgi, 5.2): a task that waits until the reader leaves and cancels the response, and
 a sync iterator that is collected first, with Django's own warning.
 """
 
@@ -55,7 +55,7 @@ def streaming_handler(
 
 
 class Body:
-    """The chunks that reach the reader; an iterator and no generator, so that nothing needs finalising."""
+    """The chunks that reach the reader; an iterator and no generator, so that nothing needs finalizing."""
 
     def __init__(self, exchange: ASGIExchange) -> None:
         self._exchange = exchange
@@ -73,7 +73,7 @@ class Body:
 
 
 class Leaving:
-    """Django's ``response.close()``, which cannot be awaited: the app is told in a task."""
+    """Django's ``response.close()``, which cannot be awaited: the app sees the reader leave in a task."""
 
     def __init__(self, exchange: ASGIExchange) -> None:
         self._exchange = exchange

@@ -1,6 +1,6 @@
 """An app's lifespan in a test (ASGI lifespan specification 2.0): startup, shutdown, and the state between.
 
-Knows that an app may have none: one that raises or returns before it answers is taken to have none.
+An app that raises or returns before it answers has no lifespan.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ from . import _loops
 
 
 class LifespanFailed(StreamProofError):
-    """The app said that its startup or shutdown failed."""
+    """The app reported that its startup or shutdown failed."""
 
 
 class Lifespan:
-    """The lifespan of ``app``; ``state`` is what requests get a copy of."""
+    """The lifespan of ``app``. Each request gets a copy of ``state``."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
         self.state: dict[str, Any] = {}
-        self._asked: list[str] = []
+        self._events: list[str] = []
         self._answers: set[str] = set()
         self._error: Exception | None = None
         self._done = False
         self._message = ""
 
     async def startup(self) -> None:
-        """Start the app up; raises LifespanFailed, or what its startup raised after it had answered."""
+        """Start the app. Raises LifespanFailed, or an exception that the startup raises after its answer."""
         loop = _loops.running()
         self._bell = loop.bell()
-        self._asked.append("lifespan.startup")
+        self._events.append("lifespan.startup")
         self._job = loop.spawn(self._run)
         await self._wait_for("startup")
 
@@ -39,7 +39,7 @@ class Lifespan:
         """Shut it down, if it had started."""
         if self._done:
             return
-        self._asked.append("lifespan.shutdown")
+        self._events.append("lifespan.shutdown")
         self._bell.ring()
         await self._wait_for("shutdown")
         while not self._done:
@@ -68,9 +68,9 @@ class Lifespan:
             self._bell.ring()
 
     async def _receive(self) -> dict[str, Any]:
-        while not self._asked:
+        while not self._events:
             await self._bell.wait()
-        return {"type": self._asked.pop(0)}
+        return {"type": self._events.pop(0)}
 
     async def _send(self, message: dict[str, Any]) -> None:
         self._answers.add(message["type"])

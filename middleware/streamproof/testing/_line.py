@@ -1,7 +1,7 @@
-"""The line between app and reader in a test: the server's ways, the hops of a via, the recording.
+"""The line between app and reader in a test: the server's behavior, the hops of a via, the recording.
 
-Told of each event with its time, it keeps what has arrived for the reader. Knows no library and waits for nothing: the
-exchanges (``_wsgi.py``, ``_asgi.py``) drive it.
+It is given each event with its time and keeps what has arrived for the reader. It waits for nothing: the exchanges
+(``_wsgi.py``, ``_asgi.py``) drive it.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class Line:
         self._response: Response | None = None
         self._held_head: Head | None = None
         self._origin: Origin | None = None
-        self._got: list[Chunk] = []
-        self._got_head: Response | None = None
-        self._got_end: StreamEnd | None = None
+        self._delivered: list[Chunk] = []
+        self._delivered_head: Response | None = None
+        self._delivered_end: StreamEnd | None = None
         self._trace: recorded.RecordedTrace | None = None
 
     @property
@@ -66,7 +66,7 @@ class Line:
 
     @property
     def _over(self) -> bool:
-        return self._got_end is not None or any(isinstance(item, End | Cut) for item in self.arrived)
+        return self._delivered_end is not None or any(isinstance(item, End | Cut) for item in self.arrived)
 
     @property
     def holds(self) -> str | None:
@@ -76,15 +76,15 @@ class Line:
         return worst.plan.name if worst is not None and worst.held else None
 
     def why_broken(self, fact: str, error: BaseException | None) -> str:
-        """The sentence for a response that broke: who broke it, as far as it is known."""
-        end = self._got_end
+        """The sentence for a broken response: who broke it, if that is known."""
+        end = self._delivered_end
         if end is not None and end.by is not None:
             because = f" ({end.reason})" if end.reason else ""
             return f"{fact} by {end.by}{because}. Expected a complete one. Is a limit of that hop too short?"
         return f"{fact}. Expected a complete one. Did the app raise? {error!r}"
 
     def head(self, status: int, headers: Headers, now: float) -> None:
-        """The app named its head; it leaves at once or with the first bytes, as the server does it."""
+        """The app gave its head; it leaves at once or with the first bytes, as the server does it."""
         self._response = Response(status, headers, now - self.started)
         self._recorder.proposed(status, headers, now)
         self._origin = app_server(self.server.server).answer(self._response, self.asked)
@@ -109,7 +109,7 @@ class Line:
             self.event_log.add(now - self.started, APP, len(data), held)
 
     def accepted(self, produced: float, data: bytes, now: float | None) -> None:
-        """Downstream asked for more at ``now``, None when it never did."""
+        """Downstream asked for more at ``now``; None if it never did."""
         self._recorder.chunk(produced, len(data), now, data)
 
     def end(self, now: float) -> None:
@@ -119,7 +119,7 @@ class Line:
         self._push(End() if self._origin is None else self._origin.end(), now)
 
     def cut(self, reason: str, now: float) -> None:
-        """The server cuts the response, since the app failed or left it unfinished."""
+        """The server cuts the response, because the app failed or left it unfinished."""
         self.ended = True
         if not self.server.left_open:
             self._push(Cut("fin", None, reason), now)
@@ -143,35 +143,35 @@ class Line:
             if isinstance(event, Data):
                 data = bytes(event.data)
                 if data and not self.bodiless:
-                    self._got.append(Chunk(at, len(data), None, data))
+                    self._delivered.append(Chunk(at, len(data), None, data))
                     self.arrived.append(data)
                 continue
             if isinstance(event, Head):
-                self._got_head = Response(event.status, event.headers, at, event.size, event.framing)
+                self._delivered_head = Response(event.status, event.headers, at, event.size, event.framing)
             elif isinstance(event, End):
-                self._got_end = StreamEnd(at, Outcome.COMPLETE)
+                self._delivered_end = StreamEnd(at, Outcome.COMPLETE)
             else:
                 outcome = Outcome.APP_ERROR if event.by is None else Outcome.CUT
-                self._got_end = StreamEnd(at, outcome, event.how, event.by, event.reason)
+                self._delivered_end = StreamEnd(at, outcome, event.how, event.by, event.reason)
             self.arrived.append(event)
 
     def take(self) -> Arrival | None:
-        """What has arrived next, now in the reader's hands; None when nothing has."""
+        """The next arrival, which the reader has from now on; None if there is none."""
         if not self.arrived:
             return None
         item = self.arrived.popleft()
         if isinstance(item, bytes):
-            self.event_log.add(self._got[-1].at, READER, len(item))
+            self.event_log.add(self._delivered[-1].at, READER, len(item))
         return item
 
     def finish(self, outcome: Outcome, now: float, reason: str | None = None) -> recorded.RecordedTrace:
-        """It is over: the recording. A second call returns the first's."""
+        """End the response and return its recording. A second call returns the same one."""
         if self._trace is None:
-            made = self._recorder.ended(outcome, now, reason=reason)
-            end = self._got_end or StreamEnd(made.end.at, outcome, None, None, reason)
-            got = Trace(self.request, self._got_head, tuple(self._got), end, self.server.server)
+            produced = self._recorder.ended(outcome, now, reason=reason)
+            end = self._delivered_end or StreamEnd(produced.end.at, outcome, None, None, reason)
+            delivery = Trace(self.request, self._delivered_head, tuple(self._delivered), end, self.server.server)
             text = None if self._via is None else self._via.text
-            self._trace = recorded.RecordedTrace.of(made, delivery=got, via=text)
+            self._trace = recorded.RecordedTrace.of(produced, delivery=delivery, via=text)
             recorded.publish(self._trace)
         return self._trace
 

@@ -1,6 +1,6 @@
-"""What the ASGI exchange needs of an async library: a task, a bell, the time. asyncio and trio.
+"""The parts of asyncio and trio that the ASGI exchange needs: a task, a bell, the time.
 
-Knows how each spawns a task that outlives the call that started it. Chooses by what is running, as sniffio does.
+A task outlives the call that starts it. The library is chosen by what is running, as in sniffio.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 
 class Job(Protocol):
-    """A task that runs beside its reader; ``done`` when it ended, however."""
+    """A task that runs beside its reader. ``done`` is true when it has ended in any way."""
 
     @property
     def done(self) -> bool: ...
@@ -22,7 +22,7 @@ class Job(Protocol):
 
 
 class Bell(Protocol):
-    """Wakes all who wait; rung without waiting."""
+    """Wakes all that wait for it; ringing does not wait."""
 
     def ring(self) -> None: ...
 
@@ -123,7 +123,7 @@ class _TrioJob:
 
 
 class TrioLoop:
-    """trio: the app runs in a system task with a cancel scope of its own, so that no nursery need be open."""
+    """trio: the app runs in a system task with a cancel scope of its own, so it needs no open nursery."""
 
     def __init__(self, trio: Any) -> None:
         self._trio = trio

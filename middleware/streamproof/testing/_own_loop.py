@@ -1,7 +1,7 @@
-"""A loop for sync tests of ASGI apps: it runs only while somebody waits for something, in the caller's thread.
+"""An event loop for sync tests of ASGI apps: it runs in the caller's thread, and only while the caller waits.
 
-Knows when it may go: everybody who holds it has let go. Its time is the thread's stepped clock if there is one. Where
-a loop runs already (a sync client in an async test) it runs in a thread of its own, and the caller waits all the same.
+It is closed when all its owners have let go. Its time is the thread's stepped clock if there is one. If a loop runs
+already (a sync client in an async test), this one runs in a thread of its own while the caller waits.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class OwnLoop:
-    """An asyncio loop with owners; the last one to let go ends its tasks and closes it."""
+    """An asyncio loop with owners. The last owner to let go ends its tasks and closes it."""
 
     def __init__(self) -> None:
         clock = clocks.current()
@@ -39,7 +39,7 @@ class OwnLoop:
         return self._thread.submit(context.run, self._loop.run_until_complete, work).result()
 
     def let_go(self) -> None:
-        """One owner less."""
+        """Give up ownership."""
         self._owners -= 1
         if self._owners:
             return

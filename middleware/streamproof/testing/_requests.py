@@ -1,6 +1,6 @@
-"""A request as an app is told of it: the environ of WSGI, the scope of ASGI.
+"""A request as an app receives it: the environ of WSGI, the scope of ASGI.
 
-Knows which keys the specifications ask for and which a server sets. Does not send anything.
+The keys are those that the specifications require and those that the chosen server sets.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def environ_of(request: Request, body: bytes | Iterable[bytes] = b"") -> dict[st
         merged[key] = f"{merged[key]},{value}" if key in merged else value
     environ.update(merged)
     if "HTTP_TRANSFER_ENCODING" in merged:
-        # As servers that decode the chunked coding say it; without it Werkzeug reads no body that has no length.
+        # Servers that decode the chunked coding set this; without it Werkzeug reads no body that has no length.
         environ["wsgi.input_terminated"] = True
     if host := merged.get("HTTP_HOST"):
         name, _, port = host.partition(":")
@@ -69,7 +69,7 @@ def scope_of(
     scheme: str = "http",
     trailers: bool = False,
 ) -> dict[str, Any]:
-    """The scope of ``request``, with the keys that the server ``like`` sets (ASGI HTTP specification).
+    """The scope of ``request``, with the keys that ``server`` sets (ASGI HTTP specification).
 
     ``trailers``: offer them in its extensions, whether that server does or not.
     """

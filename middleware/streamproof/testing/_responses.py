@@ -1,7 +1,7 @@
-"""Responses of httpx and httpx2 that read from an exchange, and our ends in the words of either library.
+"""Responses of httpx and httpx2 that read from an exchange, with broken ends as the library's own errors.
 
-Made from whichever library the request is of, so that neither is imported here. A body is an iterator and no generator:
-one that is left half-way has nothing to finalise.
+The classes come from the library of the request, so neither is imported here. A body is an iterator and not a
+generator: one that is left half-way has nothing to finalize.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ def library_of(request: Any) -> ModuleType:
         name = kind.__module__.partition(".")[0]
         if name in ("httpx", "httpx2"):
             return sys.modules[name]
-    raise TypeError(f"{request!r} is no request of httpx or httpx2. Expected one. Which client sends it?")
+    raise TypeError(f"{request!r} is not a request of httpx or httpx2. Expected one. Which client sends it?")
 
 
 @cache
 def _response_class(library: ModuleType) -> Any:
     class StreamedResponse(library.Response):  # type: ignore[misc,name-defined]
-        """A response with its ``trace``, ``exchange`` under ``streamproof``."""
+        """A response with its ``trace``; the exchange is its extension ``streamproof``."""
 
         @property
         def trace(self) -> RecordedTrace:
@@ -60,7 +60,7 @@ def _sync_stream(library: ModuleType) -> Any:
             self._body = body
 
         def __iter__(self) -> Iterator[bytes]:
-            # Not the body itself: ``yield from`` would close it, and so the response, when a reader stops half-way.
+            # Not the body itself: ``yield from`` would close it, and with it the response, if a reader stops half-way.
             return iter(partial(next, self._body, None), None)
 
         def close(self) -> None:
@@ -84,8 +84,8 @@ def _async_stream(library: ModuleType) -> Any:
     return Stream
 
 
-class in_words_of:
-    """Our ends as the library's own errors, so that an app's tests need not know us."""
+class errors_of:
+    """Raises broken ends as the library's own errors, so that tests need to know only those."""
 
     def __init__(self, library: ModuleType, request: Any) -> None:
         self._library, self._request = library, request
@@ -95,26 +95,26 @@ class in_words_of:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, BrokenResponse):
-            self._say("RemoteProtocolError", error)
+            self._raise("RemoteProtocolError", error)
         if isinstance(error, OpenForEver):
-            self._say("ReadTimeout", error)
+            self._raise("ReadTimeout", error)
 
-    def _say(self, name: str, error: BaseException) -> NoReturn:
+    def _raise(self, name: str, error: BaseException) -> NoReturn:
         raise getattr(self._library, name)(str(error), request=self._request) from error
 
 
 class SyncBody:
-    """The body as an iterator, and no generator: one that is left half-way has nothing to finalise."""
+    """The body of a sync client's response."""
 
     def __init__(self, exchange: Any, library: ModuleType, request: Any) -> None:
-        self._exchange, self._words = exchange, in_words_of(library, request)
+        self._exchange, self._errors = exchange, errors_of(library, request)
         exchange.body_iterator = self
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
-        with self._words:
+        with self._errors:
             data = self._read()
         if data is None:
             raise StopIteration
@@ -146,7 +146,7 @@ class OwnLoopBody(SyncBody):
 
 class AsyncBody:
     def __init__(self, exchange: Any, library: ModuleType, request: Any) -> None:
-        self._exchange, self._words = exchange, in_words_of(library, request)
+        self._exchange, self._errors = exchange, errors_of(library, request)
         exchange.body_iterator = self
 
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -154,7 +154,7 @@ class AsyncBody:
 
     async def __anext__(self) -> bytes:
         exchange = self._exchange
-        with self._words:
+        with self._errors:
             data: bytes | None = await exchange.read() if exchange.is_async else exchange.read()
         if data is None:
             raise StopAsyncIteration

@@ -1,7 +1,7 @@
 """One WSGI request in a test: the app is pulled only when the reader reads, in the reader's own thread.
 
-So a chunk reaches the reader before the app makes the next one, streams may be endless, and leaving is ``close()``, as
-PEP 3333 has it ("Specification Details"). Nothing runs while nobody reads.
+So a chunk reaches the reader before the app produces the next one, streams may be endless, and a reader leaves by
+``close()`` (PEP 3333, "Specification Details"). Nothing runs while nobody reads.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ RUN_ON = 1000
 class WSGIExchange:
     """The conversation with one WSGI app about one request.
 
-    ``head()`` and ``read()`` pull; ``close()`` leaves, or ends what is complete. With ``raises`` the app's own
-    exception comes out where the reader reads, else the response is cut as the server would.
+    ``head()`` and ``read()`` pull; ``close()`` leaves, or ends a complete response. With ``raises`` the app's exception
+    is raised where the reader reads; otherwise the response is cut as the server would cut it.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class WSGIExchange:
         self._error: BaseException | None = None
         self._over = self.app_done = False
         self.body_iterator: Any = None
-        """What hands the body to the client, once there is one."""
+        """The iterator that gives the body to the client, once there is one."""
 
     def __repr__(self) -> str:
         request = self.line.request
@@ -83,7 +83,7 @@ class WSGIExchange:
         raise self._broken("The response was cut")
 
     def close(self) -> None:
-        """The reader closes: nothing more will be read, and the app is told unless it has ended."""
+        """Close as the reader: nothing more is read, and the app's iterable is closed unless it has ended."""
         self._over = True
         if self.app_done:
             return
@@ -106,7 +106,7 @@ class WSGIExchange:
         return item
 
     def _wait(self, deadline: float) -> None:
-        """Only the hops have bytes left, and let them go at ``deadline``."""
+        """Wait for the hops, which release their last bytes at ``deadline``."""
         clocks.sleep_until(deadline)
         self.line.wake(deadline)
 

@@ -1,8 +1,8 @@
 """The negative control: an app that is collected whole before its first byte leaves.
 
 A test of a stream that also passes on ``buffered(app)`` proves nothing. Status, fields, bytes and the close stay as
-they were. What the app hands over inside is tapped, for the picture. Endless streams are given up after
-``limit`` chunks, so that such a test fails and does not hang.
+they were. The app inside is tapped for the failure report. An endless stream is stopped after ``limit`` chunks, so
+that a test of it fails instead of hanging.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ LIMIT = 1000
 
 
 def buffered(app: Any, *, limit: int = LIMIT) -> Any:
-    """``app`` with its body joined into one chunk, as the worst layer in between would do it."""
-    return _JoinedASGI(tap(app), limit) if kind_of(app) == "asgi" else _JoinedWSGI(tap(app), limit)
+    """``app`` with its body collected into one chunk, as the worst layer in between would do."""
+    return _BufferedASGI(tap(app), limit) if kind_of(app) == "asgi" else _BufferedWSGI(tap(app), limit)
 
 
-class _JoinedWSGI:
+class _BufferedWSGI:
     def __init__(self, app: Any, limit: int) -> None:
         self.app, self._limit = app, limit
 
@@ -49,7 +49,7 @@ class _GivenUp(OSError):
     """The stream has no end. An OSError, since that is what a send to a reader who left may raise."""
 
 
-class _JoinedASGI:
+class _BufferedASGI:
     def __init__(self, app: Any, limit: int) -> None:
         self.app, self._limit = app, limit
 

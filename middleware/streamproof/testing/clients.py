@@ -1,8 +1,7 @@
 """Werkzeug's, Flask's and Django's own test clients, and Starlette's, with the transports' powers: :func:`streaming`.
 
-Thin: each client keeps its own way of building requests and responses; only the carrying is ours. Knows where each
-hands its request over. ``trace_of(response)`` then gives the recording;
-Werkzeug's and httpx's responses have it as ``trace``, too.
+Each client still builds its own requests and responses; only the transport between is replaced. ``trace_of(response)``
+returns the recording; Werkzeug's and httpx's responses have it as ``trace``, too.
 """
 
 from __future__ import annotations
@@ -45,13 +44,13 @@ def streaming(client: C, *, server: str | ServerBehavior | None = None, via: str
     if "starlette.TestClient" in names:
         return cast(C, _starlette(client, server, chain))
     raise TypeError(
-        f"{client!r} is no client that is known. Expected werkzeug's, Flask's, Django's, Starlette's or FastAPI's test "
-        "client. For httpx, is client(app) or async_client(app) what is wanted?"
+        f"{client!r} is not a known test client. Expected werkzeug's, Flask's, Django's, Starlette's or FastAPI's test "
+        "client. For httpx, was client(app) or async_client(app) meant?"
     )
 
 
 def _plain(client: Any, now: Any) -> Any:
-    """What the client had before anything of ours: a second call replaces the first and stacks no hops."""
+    """The client's original. A second call replaces the first, so hops do not stack."""
     return vars(client).setdefault("streamproof_plain", now)
 
 
@@ -72,27 +71,27 @@ class Body:
         return data
 
     def close(self) -> None:
-        """Leave, or end what is complete."""
+        """Leave, or end a complete response."""
         self.streamproof.close()
 
 
 def _werkzeug(client: Any, server: str | ServerBehavior | None, via: Via | None) -> Any:
-    carry, ways = _plain(client, client.run_wsgi_app), behavior_of(server, "wsgi")
+    run, behavior = _plain(client, client.run_wsgi_app), behavior_of(server, "wsgi")
     last: list[WSGIExchange] = []
 
     def run_wsgi_app(environ: dict[str, Any], buffered: bool = False) -> Any:
         app = client.application
 
-        def carried(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-            exchange = WSGIExchange(app, _request(environ), server=ways, via=via, environ=environ)
+        def streamed(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+            exchange = WSGIExchange(app, _request(environ), server=behavior, via=via, environ=environ)
             last[:] = [exchange]
             head = exchange.head()
             start_response(f"{head.status} {reason(head.status) or 'Unknown'}", list(head.headers))
             return Body(exchange)
 
-        client.application = carried  # cookies and buffering stay the client's own
+        client.application = streamed  # cookies and buffering stay the client's own
         try:
-            return carry(environ, buffered=buffered)
+            return run(environ, buffered=buffered)
         finally:
             client.application = app
 
@@ -123,7 +122,7 @@ def _request(environ: dict[str, Any]) -> Request:
 
 
 class _DjangoBody:
-    """What Django's WSGI handler returns: the response itself, closed once."""
+    """The response as the iterable of Django's WSGI handler, closed once."""
 
     def __init__(self, response: Any) -> None:
         self._response, self._close = response, response.close
@@ -137,7 +136,7 @@ class _DjangoBody:
 
 
 def _django(client: Any, server: str | ServerBehavior | None, via: Via | None) -> Any:
-    inner, ways = _plain(client, client.handler), behavior_of(server, "wsgi")
+    inner, behavior = _plain(client, client.handler), behavior_of(server, "wsgi")
 
     def handler(environ: dict[str, Any]) -> Any:
         response: Any = None
@@ -148,7 +147,7 @@ def _django(client: Any, server: str | ServerBehavior | None, via: Via | None) -
             start_response(f"{response.status_code} {response.reason_phrase}", list(response.items()))
             return _DjangoBody(response)
 
-        exchange = WSGIExchange(app, _request(environ), server=ways, via=via, environ=environ)
+        exchange = WSGIExchange(app, _request(environ), server=behavior, via=via, environ=environ)
         head = exchange.head()
         if response.streaming:
             response.streaming_content = Body(exchange)
@@ -166,13 +165,13 @@ def _django(client: Any, server: str | ServerBehavior | None, via: Via | None) -
 class _StarletteTransport:
     """Ours for HTTP, Starlette's own for websockets."""
 
-    def __init__(self, ours: Transport, theirs: Any) -> None:
-        self._ours, self.theirs = ours, theirs
+    def __init__(self, ours: Transport, original: Any) -> None:
+        self._ours, self.original = ours, original
 
     def handle_request(self, request: Any) -> Any:
         """One request; the response gets ``template`` and ``context`` as Starlette's own gives it."""
         if request.url.scheme in ("ws", "wss"):
-            return self.theirs.handle_request(request)
+            return self.original.handle_request(request)
         response = self._ours.handle_request(request)
         for name, value in response.extensions["streamproof"].info.items():
             setattr(response, name, value)
@@ -181,22 +180,22 @@ class _StarletteTransport:
     def close(self) -> None:
         """End what still runs."""
         self._ours.close()
-        self.theirs.close()
+        self.original.close()
 
 
 def _starlette(client: Any, server: str | ServerBehavior | None, via: Via | None) -> Any:
     from .transports import Transport
 
-    theirs = client._transport
-    theirs = getattr(theirs, "theirs", theirs)
+    original = client._transport
+    original = getattr(original, "original", original)
     ours = Transport(
-        _plain(client, theirs.app),
+        _plain(client, original.app),
         server=server or "starlette-testclient",
         via=via,
-        raise_app_exceptions=theirs.raise_server_exceptions,
-        client=tuple(theirs.client),
-        root_path=theirs.root_path,
-        state=theirs.app_state,
+        raise_app_exceptions=original.raise_server_exceptions,
+        client=tuple(original.client),
+        root_path=original.root_path,
+        state=original.app_state,
     )
-    client._transport = _StarletteTransport(ours, theirs)
+    client._transport = _StarletteTransport(ours, original)
     return client

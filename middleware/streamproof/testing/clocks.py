@@ -1,10 +1,10 @@
 """Virtual time: a clock that only moves when somebody sleeps, for WSGI apps and for asyncio loops.
 
-Knows that ``time.sleep`` and the clocks of :mod:`time` are looked up as attributes at each call. What it cannot move:
-threads that others started, C code, ``threading`` and ``queue`` time-outs, subprocesses, sockets, and names that a
-module took with ``from time import sleep`` (name it in ``also``). Those wait in real time, as do the standard library's
-own waits. For trio there is ``trio.testing.MockClock(autojump_threshold=0)``; async tests that own their loop can use
-:class:`VirtualLoop` or the looptime package instead. The transports take the time from whichever runs.
+It replaces ``time.sleep`` and the clocks of :mod:`time`, as attributes of the module. These keep real time: other
+threads, C code, ``threading`` and ``queue`` timeouts, subprocesses, sockets, the standard library's own waits, and
+names that a module took with ``from time import sleep`` (name that module in ``also``). For trio there is
+``trio.testing.MockClock(autojump_threshold=0)``; async tests that own their loop can use :class:`VirtualLoop` or the
+looptime package. The transports take the time from whichever runs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 
 from ..sansio.errors import StreamProofError
 
-#: Virtual seconds after which a test is taken to run for ever: a day.
+#: Virtual seconds after which a test counts as endless: a day.
 LIMIT = 86400.0
 #: Real seconds that a loop waits for a thread to wake it when nothing else can.
 IDLE_LIMIT = 30.0
@@ -32,7 +32,7 @@ class ClockError(StreamProofError, AssertionError):
 
 
 class VirtualClock:
-    """Seconds that pass only when told to. ``now`` starts at ``start``; ``limit`` bounds it, in seconds from there."""
+    """Seconds that pass only by :meth:`advance`. ``now`` starts at ``start`` and may go ``limit`` seconds further."""
 
     def __init__(self, start: float = 0.0, *, limit: float = LIMIT) -> None:
         self.start, self.limit = start, limit
@@ -46,7 +46,7 @@ class VirtualClock:
         return self.now
 
     def advance(self, seconds: float) -> None:
-        """Let ``seconds`` pass; raises ClockError past the limit, and ValueError below 0 as ``time.sleep`` does."""
+        """Let ``seconds`` pass. Raises ClockError past the limit, and ValueError below 0, as ``time.sleep`` does."""
         if seconds < 0:
             raise ValueError("sleep length must be non-negative")
         if self.now + seconds - self.start > self.limit:
@@ -104,7 +104,7 @@ class SteppedClock(VirtualClock):
         self.slept: list[float] = []
 
     def sleep(self, seconds: float) -> None:
-        """What ``time.sleep`` is meanwhile."""
+        """The replacement of ``time.sleep``."""
         self.slept.append(seconds)
         self.advance(seconds)
 

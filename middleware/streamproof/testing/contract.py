@@ -1,8 +1,8 @@
-"""Drives anybody's WSGI or ASGI app or middleware through every way a stream can end, and names each broken promise.
+"""The stream contract: drive a WSGI or ASGI app or middleware through every end of a stream; name each broken promise.
 
-Knows the promises of PEP 3333 (``close()``, block boundaries, ``exc_info``) and of the ASGI specification (disconnect,
-cancellation, what is passed on). A middleware is held against an app of ours that sees all of it; of an app only the
-outside is seen, so for an app fewer promises can be checked. Sockets and threads of servers are not in it.
+The promises are those of PEP 3333 (``close()``, block boundaries, ``exc_info``) and of the ASGI specification
+(disconnect, cancellation, events that are passed on). A middleware is checked round a probe app. An app is seen only
+from outside, so fewer of its promises can be checked. Servers' sockets and threads are not involved.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Situation = tuple[str, Callable[[], Faults]]
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """One broken promise: in which ``situation``, and what was seen."""
+    """One broken promise: its ``situation``, and what was observed."""
 
     situation: str
     text: str
@@ -33,7 +33,7 @@ class Broken:
 
 @dataclass(frozen=True, slots=True)
 class ContractReport:
-    """What was driven and how it did: situations ``kept`` and promises ``broken``."""
+    """The result for one subject: situations ``kept`` and promises ``broken``."""
 
     subject: str
     kept: tuple[str, ...]
@@ -51,7 +51,7 @@ class ContractReport:
 
 
 class ContractBroken(AssertionError):
-    """The contract is broken; ``report`` says where."""
+    """The contract is broken; ``report`` has the situations."""
 
     def __init__(self, report: ContractReport) -> None:
         super().__init__(str(report))
@@ -59,13 +59,13 @@ class ContractBroken(AssertionError):
 
 
 def check_stream_contract(subject: Any, *, inner: Kind | None = None, target: str = "/") -> ContractReport:
-    """Raise :class:`ContractBroken` when ``subject`` breaks a promise; return the report when it breaks none.
+    """Raise :class:`ContractBroken` if ``subject`` breaks a promise, else return the report.
 
     Args:
         subject: A WSGI or ASGI app, or a middleware: a class or function that takes an app as its only required
             argument. Other arguments go in with ``functools.partial`` or a lambda.
-        inner: What a middleware wraps, when that is not what it becomes: ``"wsgi"`` for a bridge to ASGI.
-        target: What an app is asked for. It should stream.
+        inner: The kind of app that a bridge wraps: ``"wsgi"`` for a bridge from WSGI to ASGI.
+        target: The request target for an app. Its response should stream.
     """
     report = examine_contract(subject, inner=inner, target=target)
     if not report:
@@ -74,7 +74,7 @@ def check_stream_contract(subject: Any, *, inner: Kind | None = None, target: st
 
 
 def examine_contract(subject: Any, *, inner: Kind | None = None, target: str = "/") -> ContractReport:
-    """What :func:`check_stream_contract` found, without raising."""
+    """Return the report of :func:`check_stream_contract` without raising."""
     kept, broken = [], []
     for name, drive in _situations(subject, inner, target):
         faults = list(_safely(drive))

@@ -1,4 +1,4 @@
-"""How a response can end badly for a reader in a test; the transports turn these into their library's own errors."""
+"""Broken ends of a response in a test; the transports raise them as their library's own errors."""
 
 from __future__ import annotations
 
@@ -14,4 +14,4 @@ class OpenForEver(StreamProofError):
 
 
 class AppFault(StreamProofError):
-    """The app broke the protocol: no head, a chunk that is no bytes, bytes after the end."""
+    """The app broke the protocol: no head, a chunk that is not bytes, bytes after the end."""

@@ -1,6 +1,6 @@
-"""What a failed proof shows: who produced what, who held what, in which order, and what would cure it.
+"""The report of a failed proof, as text: who produced what, who held what, in which order, and the cure.
 
-Draws text; decides nothing. Times are shown where time was virtual, since real ones differ from run to run.
+Times are shown only where time was virtual, because real ones differ from run to run.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ROWS = 16
 
 
 def draw(exchange: Any) -> str:
-    """The ledger of ``exchange`` as a table, a column a place, and a line that says who held the rest."""
+    """The event log of ``exchange`` as a table with a column for each place, and a line that names the holder."""
     line = exchange.line
     event_log: EventLog = line.event_log
     places = [place for place in event_log.places if event_log.of(place)] or [APP]
@@ -53,26 +53,26 @@ def _shortened(rows: list[str]) -> list[str]:
 
 
 def _summary(event_log: EventLog, places: list[str], line: Any) -> str:
-    made, held = event_log.of(places[0]), event_log.of(READER)
-    total, got = sum(entry.size for entry in made), sum(entry.size for entry in held)
+    produced, held = event_log.of(places[0]), event_log.of(READER)
+    total, arrived = sum(entry.size for entry in produced), sum(entry.size for entry in held)
     first = next(
         (index for index, entry in enumerate(event_log.entries) if entry.place == READER), len(event_log.entries)
     )
     ahead = sum(1 for entry in event_log.entries[:first] if entry.place == places[0])
-    said = (
-        f"{places[0]} produced {_count(len(made), 'chunk')}, {total} B ({ahead} before the reader held a byte); "
-        f"the reader holds {_count(len(held), 'chunk')}, {got} B."
+    summary = (
+        f"{places[0]} produced {_count(len(produced), 'chunk')}, {total} B ({ahead} before the reader held a byte); "
+        f"the reader holds {_count(len(held), 'chunk')}, {arrived} B."
     )
     hops = {entry.held_by for entry in event_log.entries if entry.held_by}
     if hops:
-        return f"{said} Held by: {', '.join(sorted(hops))}."
+        return f"{summary} Held by: {', '.join(sorted(hops))}."
     if len(places) > 1:
-        return f"{said} Held between {_leg(event_log, places)}."
-    return said
+        return f"{summary} Held between {_leg(event_log, places)}."
+    return summary
 
 
 def _leg(event_log: EventLog, places: list[str]) -> str:
-    """The first pair of neighbours of which the outer one made fewer chunks, or made them later."""
+    """The first pair of neighbours of which the outer one produced fewer chunks, or produced them later."""
     for inner, outer in zip(places, places[1:], strict=False):
         entries = [entry.place for entry in event_log.entries if entry.place in (inner, outer)]
         if len(entries) > 1 and entries[1] == inner:

@@ -1,8 +1,8 @@
-"""The causal proof: the app made chunk n+1 only when the reader held chunk n. No clock, so no flake.
+"""The causal proof: the app produced chunk n+1 only when the reader held chunk n. It uses no clock, so it is stable.
 
-The transports let an app go on only when its reader asks for more; the ledger says who had what in which order. Knows
-when order proves streaming and when it proves nothing. What it cannot see without a :func:`~.tapping.tap`: a layer
-inside the app that collects the body and cuts it up again, unless time was virtual and stood still meanwhile.
+The transports let an app go on only when its reader asks for more. The event log has the order of events; this file
+decides whether that proves streaming. A layer inside the app that collects the body and cuts it up again shows only
+with a :func:`streamproof.tap`, or where virtual time stood still meanwhile.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ STOPS_WITHIN = 5.0
 
 
 class Held(AssertionError):
-    """The stream does not stream; the message has the picture."""
+    """The response does not stream; the message has the failure report."""
 
     __module__ = "streamproof.testing"
 
 
 class NotStopped(AssertionError):
-    """The reader left and the app works on."""
+    """The reader left and the app continues."""
 
     __module__ = "streamproof.testing"
 
 
 def assert_streams(response: Any, *, chunks: int | None = None, at_least: int = 2) -> None:
-    """Prove that ``response`` streams, by cause: raise :class:`Held`, with a picture, when it does not.
+    """Prove that ``response`` streams, by cause: raise :class:`Held` with a report if it does not.
 
     What has not been read yet is read, to the end or until ``chunks`` have come, and the response is closed.
 
     Args:
         response: Of a sync client that has our transport, or of one given to :func:`~.clients.streaming`.
-        chunks: Leave after so many arrivals: for streams without end.
-        at_least: Arrivals without which nothing is proved.
+        chunks: The number of arrivals after which the reader leaves, for endless streams.
+        at_least: The fewest arrivals that prove anything.
 
     Raises:
-        Held: A chunk was made before its predecessor was held, or too few came to prove anything.
-        TypeError: The response is no such response, or an async one.
+        Held: A chunk was produced before the reader held the one before it, or too few came to prove anything.
+        TypeError: The response came through no client of ours, or is async.
     """
     __tracebackhide__ = True
     exchange = exchange_of(response)
@@ -73,7 +73,7 @@ def _wants_more(exchange: Any, chunks: int | None) -> bool:
 
 
 def judge(exchange: Any, at_least: int = 2) -> None:
-    """Raise :class:`Held` unless the ledger of ``exchange`` proves that it streamed."""
+    """Raise :class:`Held` unless the event log of ``exchange`` proves that it streamed."""
     __tracebackhide__ = True
     event_log: EventLog = exchange.line.event_log
     fault = find_fault(event_log, at_least)
@@ -82,7 +82,7 @@ def judge(exchange: Any, at_least: int = 2) -> None:
 
 
 def find_fault(event_log: EventLog, at_least: int = 2) -> str | None:
-    """Why the order of ``ledger`` does not prove streaming, in a sentence; None when it does."""
+    """Why the order of ``event_log`` does not prove streaming, in a sentence; None if it does."""
     for place in event_log.places:
         ahead = ran_ahead(event_log, place)
         if ahead is not None:
@@ -107,8 +107,8 @@ def find_fault(event_log: EventLog, at_least: int = 2) -> str | None:
 
 def ran_ahead(event_log: EventLog, place: str) -> tuple[int, Entry] | None:
     """The first chunk of ``place`` that was followed by another before the reader held it: its number and entry."""
-    made = event_log.of(place)
-    same_bytes = sum(entry.size for entry in made) == sum(entry.size for entry in event_log.of(READER))
+    chunks = event_log.of(place)
+    same_bytes = sum(entry.size for entry in chunks) == sum(entry.size for entry in event_log.of(READER))
     produced = held = number = arrivals = 0
     last: Entry | None = None
     for entry in event_log.entries:

@@ -1,6 +1,6 @@
-"""The trace of a response under test: budgets, hops it must survive, and where to find it on a response.
+"""The trace of a response under test: its budgets, the hops it must survive, and how to get it from a response.
 
-Knows what a test asks of a recording. The recording itself is ``sansio``'s; the drawing is ``failure_report.py``'s.
+The recording itself is in ``sansio``; the text of a failure is in ``failure_report.py``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Within:
-    """The answer of :meth:`RecordedTrace.within`: true when no budget was overrun; its repr says which was."""
+    """The result of :meth:`RecordedTrace.within`: true if no budget was exceeded. Its repr names those that were."""
 
     findings: tuple[Finding, ...]
 
@@ -35,7 +35,7 @@ class Within:
 
 @dataclass(frozen=True, repr=False)
 class RecordedTrace(Trace):
-    """A trace made in a test: what the app produced. ``delivery`` is what the reader got, through ``via`` if any."""
+    """The trace of what the app produced in a test. ``delivery`` is what the reader received, behind ``via`` if any."""
 
     delivery: Trace | None = field(default=None, repr=False)
     via: str | None = None
@@ -46,7 +46,7 @@ class RecordedTrace(Trace):
 
     @classmethod
     def of(cls, trace: Trace, *, delivery: Trace | None = None, via: str | None = None) -> Self:
-        """``trace`` with a test's questions."""
+        """``trace`` with the methods for tests."""
         parts = {entry.name: getattr(trace, entry.name) for entry in fields(Trace)}
         return cls(**parts, delivery=delivery, via=via)
 
@@ -92,7 +92,7 @@ class RecordedTrace(Trace):
 _listeners: list[Callable[[RecordedTrace], None]] = []
 
 
-#: The latest recordings, for reports at the end of a test; bounded, since nobody may come for them.
+#: The latest recordings, for reports at the end of a test; bounded, because nobody may take them.
 _finished: deque[RecordedTrace] = deque(maxlen=1000)
 
 
@@ -104,7 +104,7 @@ def take_finished() -> list[RecordedTrace]:
 
 
 def publish(trace: RecordedTrace) -> None:
-    """Tell everybody who listens."""
+    """Pass ``trace`` to every listener."""
     _finished.append(trace)
     for listen in tuple(_listeners):
         listen(trace)

@@ -1,6 +1,6 @@
-"""How each server tells an app that its reader left, and what it does with heads, errors and backpressure.
+"""The behavior of each server when a reader leaves, and with heads, errors and backpressure: :data:`SERVER_BEHAVIORS`.
 
-Facts, measured over HTTP/1.1 on loopback with the versions named at each entry. Knows no transport: those look here.
+Measured over HTTP/1.1 on loopback, with the version at each entry. The transports play it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..sansio.errors import ConfigurationError
 
 @dataclass(frozen=True, slots=True)
 class ServerBehavior:
-    """One server's ways.
+    """The behavior of one server.
 
     ``spec_version`` and ``extensions`` are what its ASGI scope says, None for an absent key. ``head_alone``: a head
     without a body reaches the reader. ``empty_flushes``: an empty chunk lets it go. ``raises_when_gone``: a send after
@@ -78,7 +78,7 @@ _ALL = (
     ),
     # No server yet: ASGI HTTP specification 2.4, "Disconnected Client - send exception"
     ServerBehavior("spec", "asgi", spec_version="2.4", raises_when_gone=True, head_alone=False, extensions={}),
-    # No server either: what Starlette's TestClient tells apps (1.10, testclient.py), so that its users' tests go on
+    # No server either: the behavior of Starlette's TestClient (1.10, testclient.py), which its users' tests rely on
     ServerBehavior(
         "starlette-testclient", "asgi", spec_version=None, extensions={"http.response.debug": {}}, hides_cuts=True
     ),
@@ -100,14 +100,14 @@ _ALL = (
     ServerBehavior("uvicorn-wsgi", "wsgi", runs_on=True, server="uvicorn"),
 )
 
-#: Every server whose ways are known, by name.
+#: Every known behavior, by the server's name.
 SERVER_BEHAVIORS: Mapping[str, ServerBehavior] = {server.name: server for server in _ALL}
 
 _USUAL = {"asgi": "uvicorn", "wsgi": "gunicorn"}
 
 
 def behavior_of(name: str | ServerBehavior | None, kind: Kind) -> ServerBehavior:
-    """The ways of the server ``name`` with apps of this kind; None for the usual server.
+    """The behavior of the server ``name`` with apps of this kind; None is the default server.
 
     ``granian``, ``hypercorn`` and ``uvicorn`` mean their WSGI side for a WSGI app, ``gunicorn`` its ASGI worker for an
     ASGI app. Raises ConfigurationError with the valid names.

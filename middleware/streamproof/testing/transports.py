@@ -1,9 +1,9 @@
 """Transports that stream, for httpx and httpx2, their sync and async clients, WSGI and ASGI apps: one class.
 
-A request's own type says which library asks, so the class serves both and imports neither. Sync clients drive an ASGI
-app on a loop of their own, which runs only while the reader reads; async clients pull a WSGI app in the loop's thread,
-which blocks the loop meanwhile, as virtual time needs it. A request's body that comes in chunks is streamed, too, but
-for a WSGI app under an async client, which cannot await it. Called by the fixtures and by tests.
+The type of a request shows its library, so the class serves both and imports neither. Sync clients drive an ASGI app
+on a loop of their own, which runs only while the reader reads. Async clients pull a WSGI app in the loop's thread and
+block the loop meanwhile, as virtual time requires. The chunks of a request's body are streamed, too, except to a WSGI
+app under an async client, which cannot await them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from . import _defaults
 from ._asgi import ASGIExchange
 from ._lifespan import Lifespan
 from ._own_loop import OwnLoop
-from ._responses import AsyncBody, OwnLoopBody, SyncBody, in_words_of, library_of, response_of
+from ._responses import AsyncBody, OwnLoopBody, SyncBody, errors_of, library_of, response_of
 from ._wsgi import WSGIExchange
 from .errors import BrokenResponse
 from .request_body import RequestBody
@@ -30,36 +30,35 @@ if TYPE_CHECKING:
 
     from ..profiles import Profile, Via
 
-    class _Carrier(httpx.BaseTransport, httpx.AsyncBaseTransport, httpx2.BaseTransport, httpx2.AsyncBaseTransport):  # type: ignore[misc]
-        """What both libraries' clients take, for type checkers; at run time neither looks."""
+    class _AnyTransport(httpx.BaseTransport, httpx.AsyncBaseTransport, httpx2.BaseTransport, httpx2.AsyncBaseTransport):  # type: ignore[misc]
+        """The transports of both libraries, for type checkers; at run time neither library checks."""
 
 else:
-    _Carrier = object
+    _AnyTransport = object
 
 
-class Transport(_Carrier):
+class Transport(_AnyTransport):
     """Hands the requests of an httpx or httpx2 client to ``app``, and its chunks to the reader one by one.
 
-    Closing a response that is complete waits until the app has returned, so that its background tasks are done; closing
-    one that is not tells the app, and the client's own end cancels what ignores it.
+    Closing a complete response waits until the app has returned, so its background tasks are done. Closing any other
+    lets the app see its reader leave; an app that ignores this is cancelled when the client is closed.
 
     Args:
         app: A WSGI or ASGI app.
-        like: The server whose ways are taken (:data:`~.likes.LIKES`); by default uvicorn or gunicorn.
+        server: The server whose behavior is played (``SERVER_BEHAVIORS``); by default uvicorn or gunicorn.
         via: Hops between app and reader, in a via's text; by default those of the run, if any.
-        window: Bytes under way before the app's ``send`` waits. 0 is lockstep: the app makes chunk n+1 only when the
-            reader holds chunk n. ``"server"`` takes the server's own, None has no backpressure. For ASGI apps.
-        raise_app_exceptions: Raise what the app raised where the reader reads, else answer 500 or cut as the server.
+        window: Bytes under way before the app's ``send`` waits. 0 is lockstep: the app produces chunk n+1 only when
+            the reader holds chunk n. ``"server"`` is the server's own, None is no backpressure. For ASGI apps.
+        raise_app_exceptions: Raise the app's exceptions where the reader reads; otherwise answer 500 or cut.
         lifespan: Run the app's lifespan while the client's ``with`` block runs, when it has one.
-        client: What the app is told of the reader's address.
-        root_path: What an ASGI app is told of where it is mounted.
-        state: What its lifespan put into the state, when it runs elsewhere.
-        trailers: Offer ASGI apps ``http.response.trailers``, which no server of the list does over HTTP/1.1. What comes
-            is in the response's ``extensions["trailers"]``, pairs of bytes, once the response was read to its end;
-            behind hops nothing comes.
+        client: The reader's address.
+        root_path: The path at which an ASGI app is mounted.
+        state: The state of its lifespan, if that runs elsewhere.
+        trailers: Offer ASGI apps ``http.response.trailers``, which no server of the list does over HTTP/1.1. They are
+            pairs of bytes in the response's ``extensions["trailers"]``, once it is read to its end. Hops drop them.
 
     Raises:
-        ConfigurationError: ``like`` or ``via`` is none.
+        ConfigurationError: ``server`` or ``via`` is not known.
     """
 
     def __init__(
@@ -122,18 +121,18 @@ class Transport(_Carrier):
         body = _body_of(library, request)
         if self.kind == "wsgi":
             exchange = self._wsgi(request, body)
-            with in_words_of(library, request):
+            with errors_of(library, request):
                 head = self._head_or_500(exchange)
             return response_of(library, head, exchange, SyncBody(exchange, library, request))
         own = self._own or OwnLoop()
         own.hold()
         try:
-            with in_words_of(library, request):
-                asked, head = own.run(self._asgi(request, body))
+            with errors_of(library, request):
+                asgi, head = own.run(self._asgi(request, body))
         except BaseException:
             own.let_go()
             raise
-        return response_of(library, head, asked, OwnLoopBody(asked, library, request, own))
+        return response_of(library, head, asgi, OwnLoopBody(asgi, library, request, own))
 
     # Async
 
@@ -147,7 +146,7 @@ class Transport(_Carrier):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """End what still runs: apps that ignored a reader's leaving are cancelled here."""
+        """End what still runs: apps that ignored the end of their reader are cancelled here."""
         for exchange in self._open:
             await exchange.cancel()
         self._open.clear()
@@ -159,7 +158,7 @@ class Transport(_Carrier):
         """One request of an async client."""
         library = library_of(request)
         exchange: ASGIExchange | WSGIExchange
-        with in_words_of(library, request):
+        with errors_of(library, request):
             if self.kind == "wsgi":
                 exchange = self._wsgi(request, await request.aread())
                 head = self._head_or_500(exchange)
@@ -168,8 +167,8 @@ class Transport(_Carrier):
         return response_of(library, head, exchange, AsyncBody(exchange, library, request))
 
     def _wsgi(self, request: httpx.Request, body: Any) -> WSGIExchange:
-        asked = _request(request)
-        return WSGIExchange(self.app, asked, server=self.server, via=self.via, body=body, raises=self._raises)
+        received = _request(request)
+        return WSGIExchange(self.app, received, server=self.server, via=self.via, body=body, raises=self._raises)
 
     async def _asgi(self, request: httpx.Request, body: RequestBody) -> tuple[ASGIExchange, Head]:
         exchange = ASGIExchange(
@@ -214,14 +213,14 @@ _SERVER_ERROR = Head(500, (("content-length", "0"),), "length", 0)
 
 def client(app: Any, *, base_url: str = "http://testserver", **options: Any) -> httpx.Client:
     """A sync client of httpx2, or httpx where that is not installed, on ``app``; options are :class:`Transport`'s."""
-    made: httpx.Client = _installed().Client(transport=Transport(app, **options), base_url=base_url)
-    return made
+    sync: httpx.Client = _installed().Client(transport=Transport(app, **options), base_url=base_url)
+    return sync
 
 
 def async_client(app: Any, *, base_url: str = "http://testserver", **options: Any) -> httpx.AsyncClient:
     """An async client of httpx2, or httpx where that is not installed, on ``app``."""
-    made: httpx.AsyncClient = _installed().AsyncClient(transport=Transport(app, **options), base_url=base_url)
-    return made
+    asynchronous: httpx.AsyncClient = _installed().AsyncClient(transport=Transport(app, **options), base_url=base_url)
+    return asynchronous
 
 
 def _installed() -> ModuleType:
@@ -235,7 +234,7 @@ def _installed() -> ModuleType:
 
 
 def _body_of(library: ModuleType, request: Any) -> Any:
-    """The bytes of a body that the library has whole, else its chunks, not made yet."""
+    """The bytes of a body that the library has whole, else its chunks, not produced yet."""
     try:
         return request.content
     except library.RequestNotRead:
