@@ -196,7 +196,7 @@ def test_what_cannot_be_told_is_an_error(candidate: Any, guess: str) -> None:
 
 
 def test_options_go_to_the_middleware() -> None:
-    with pytest.raises(ConfigurationError, match="no known profile"):
+    with pytest.raises(ConfigurationError, match="not a known profile"):
         streamproof.wrap(wsgi_function, via="ngnix")
     with pytest.raises(TypeError):
         streamproof.wrap(wsgi_function, unheard_of=1)
