@@ -18,7 +18,8 @@ from streamproof.adapters.holds import HeldInside
 from streamproof.adapters.taps import tap
 from streamproof.sansio.findings import Finding
 from streamproof.sansio.flush import FlushPolicy
-from tests.support.demo_support import PAUSES_OF_THE_APPS, PausedServer, Reader, load, need, replace_pauses
+from tests.support.demo_support import PAUSES_OF_THE_APPS, Reader, load, need, replace_pauses
+from tests.support.paused_server import PausedServer
 
 EXHIBITS = {exhibit.name: exhibit for exhibit in ZOO}
 CHUNKS = [b"Data chunk %d\n" % number for number in range(10)]
