@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from .compare import differences
-from .configurations import CONFIGURATIONS, Configuration
-from .judge import MOST_TRIES, against_replay, punctual
+from .configurations import CONFIGURATIONS, Configuration, RealHop
+from .judge import MOST_TRIES, against_replay, judge, punctual
 from .needs import need
 from .schedules import Schedule, sizes
 from .stage import Take, staged
@@ -67,6 +69,16 @@ def test_bytes_that_nginx_holds_do_not_pass_for_streaming() -> None:
 def test_the_options_of_a_via_make_a_difference(name: str, via: str) -> None:
     """Each via differs in one option from what really runs."""
     assert "bursts" in found(CONFIGURATIONS[name], HELD, via)
+
+
+def test_no_void_play_makes_a_wrong_via_agree() -> None:
+    """The judge plays again what lateness may explain; a real disagreement outlasts it."""
+    right = CONFIGURATIONS["nginx-http11"]
+    need(right)
+    wrong = replace(right, hops=(RealHop(right.hops[0].recipe, "nginx:proxy_http_version=1.1,proxy_buffer_size=8k"),))
+    (verdict,) = judge(wrong, [HELD])
+    assert not verdict.agrees
+    assert len(verdict.takes) > 1
 
 
 def test_another_product_makes_a_difference() -> None:
