@@ -85,7 +85,7 @@ class Answer:
         if schedule.headless:
             return self._die(self._wait(due + schedule.end_after))
         pending = b""
-        if schedule.head_joined and schedule.writes and not self._bare:
+        if schedule.head_with_first and schedule.writes and not self._bare:
             pending = self._head
         else:
             log.head_at = due = self._wait(due)
@@ -99,7 +99,7 @@ class Answer:
             if log.head_at is None:
                 log.head_at = now
             log.chunks.append((now, data))
-            if schedule.end_joined and len(log.chunks) == len(schedule.writes):
+            if schedule.end_with_last and len(log.chunks) == len(schedule.writes):
                 log.end_at = now
             pending += wire
             if not self._buffers or len(log.chunks) % 2 == 0 or len(log.chunks) == len(schedule.writes):
@@ -123,7 +123,7 @@ class Answer:
             taken += write.size
             wire = b"%x\r\n%b\r\n" % (len(data), data) if self._log.framing == "chunked" else data
             out.append((write.after, wire, data))
-        if schedule.end_joined and out and self._log.framing == "chunked" and schedule.dies is None:
+        if schedule.end_with_last and out and self._log.framing == "chunked" and schedule.dies is None:
             after, wire, data = out[-1]
             out[-1] = (after, wire + b"0\r\n\r\n", data)
         return out

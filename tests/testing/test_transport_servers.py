@@ -60,7 +60,7 @@ def test_each_server_names_itself_to_the_app_as_it_does(server: str, clock: Step
         ("granian", "runs on"),
         ("gunicorn-asgi", "cancelled"),
         ("daphne", "cancelled"),
-        ("spec", "told by OSError"),
+        ("spec", "ended by OSError"),
     ],
 )
 def test_each_server_has_its_own_way_to_end_a_deaf_app_whose_reader_left(
