@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from typing import Any
-from wsgiref.util import setup_testing_defaults
 
 import pytest
 
@@ -15,7 +13,8 @@ from streamproof.adapters.taps import tap
 from streamproof.counts import violations
 from streamproof.sansio.findings import Finding
 from streamproof.sansio.flush import FlushPolicy
-from tests.support.buffering import buffering_wsgi
+from streamproof.testing import buffered, client
+from tests.support.wsgi_server import Server
 
 #: No stream can keep to it: some time always passes.
 NONE_AT_ALL = {
@@ -42,27 +41,13 @@ async def asgi_app(scope: Any, receive: Any, send: Any) -> None:
 
 
 def call(app: Any) -> bytes:
-    """The body of one request to a WSGI app."""
-    environ: dict[str, Any] = {}
-    setup_testing_defaults(environ)
-    body = app(environ, lambda *head: lambda data: None)
-    try:
-        return b"".join(body)
-    finally:
-        if hasattr(body, "close"):
-            body.close()
+    """The body of one request to an app."""
+    with client(app) as http:
+        return http.get("/").content
 
 
-async def nothing() -> Any:
-    await asyncio.Event().wait()
-
-
-async def take(message: Any) -> None:
-    await asyncio.sleep(0)
-
-
-class Told:
-    """Remembers what it was told."""
+class Found:
+    """Keeps the codes of the findings that it is called with."""
 
     def __init__(self) -> None:
         self.codes: list[str] = []
@@ -74,29 +59,28 @@ class Told:
 
 @pytest.mark.parametrize("code", [code for code in NONE_AT_ALL if code != "SP105"])
 def test_each_limit_has_a_code(code: str) -> None:
-    told = Told()
-    call(wrap(app, budget=NONE_AT_ALL[code], on_violation=told))
-    assert told.codes == [code]
+    found = Found()
+    call(wrap(app, budget=NONE_AT_ALL[code], on_violation=found))
+    assert found.codes == [code]
 
 
 def test_bursts_are_counted_where_the_chunks_are_kept() -> None:
-    told = Told()
-    call(wrap(app, budget=NONE_AT_ALL["SP105"], on_violation=told, keep_chunks=True))
-    assert told.codes == ["SP105"]
+    found = Found()
+    call(wrap(app, budget=NONE_AT_ALL["SP105"], on_violation=found, keep_chunks=True))
+    assert found.codes == ["SP105"]
 
 
 @pytest.mark.parametrize("keep", [False, True])
 def test_a_stream_within_its_budget_is_no_finding(keep: bool) -> None:
-    told = Told()
-    assert call(wrap(app, budget=PLENTY, on_violation=told, keep_chunks=keep)) == b"abcd"
-    assert told.codes == []
+    found = Found()
+    assert call(wrap(app, budget=PLENTY, on_violation=found, keep_chunks=keep)) == b"abcd"
+    assert found.codes == []
 
 
 def test_an_asgi_stream_has_the_same_codes() -> None:
-    told = Told()
-    wrapped = wrap(asgi_app, budget=Budget(first_byte=0, max_silence=0), on_violation=told)
-    asyncio.run(wrapped({"type": "http", "method": "GET", "path": "/", "headers": []}, nothing, take))
-    assert told.codes == ["SP101", "SP102"]
+    found = Found()
+    assert call(wrap(asgi_app, budget=Budget(first_byte=0, max_silence=0), on_violation=found)) == b"ab"
+    assert found.codes == ["SP101", "SP102"]
 
 
 def test_a_finding_is_logged_by_default(caplog: pytest.LogCaptureFixture) -> None:
@@ -105,11 +89,11 @@ def test_a_finding_is_logged_by_default(caplog: pytest.LogCaptureFixture) -> Non
 
 
 def test_or_counted_or_raised_or_all_of_it() -> None:
-    before, told = violations["SP102"], Told()
+    before, found = violations["SP102"], Found()
     with pytest.raises(BudgetExceeded, match="SP102 stall") as raised:
-        call(wrap(app, budget=Budget(max_silence=0), on_violation=("metric", told, "raise")))
+        call(wrap(app, budget=Budget(max_silence=0), on_violation=("metric", found, "raise")))
     assert violations["SP102"] == before + 1
-    assert told.codes == ["SP102"]
+    assert found.codes == ["SP102"]
     assert [finding.code for finding in raised.value.findings] == ["SP102"]
 
 
@@ -123,34 +107,26 @@ def test_a_callable_that_raises_hurts_no_response(caplog: pytest.LogCaptureFixtu
 
 
 def test_what_a_layer_inside_holds_is_measured_between_the_tap_and_the_middleware() -> None:
-    told = Told()
+    found = Found()
     budget = Budget(max_hold=0)
-    call(wrap(buffering_wsgi(tap(app)), budget=budget, on_violation=told))
-    assert told.codes == ["SP104"]
-    assert call(wrap(buffering_wsgi(tap(app)), budget=PLENTY, on_violation=told)) == b"abcd"
-    assert told.codes == ["SP104"]
+    call(wrap(buffered(tap(app)), budget=budget, on_violation=found))
+    assert found.codes == ["SP104"]
+    assert call(wrap(buffered(tap(app)), budget=PLENTY, on_violation=found)) == b"abcd"
+    assert found.codes == ["SP104"]
 
 
 def test_a_budget_alone_changes_no_head() -> None:
-    heads: list[Any] = []
-
-    def start(status: str, headers: Any) -> Any:
-        heads.append(headers)
-        return lambda data: None
-
-    environ: dict[str, Any] = {}
-    setup_testing_defaults(environ)
-    body = wrap(app, budget=PLENTY)(environ, start)
-    assert list(body) == [b"a", b"b", b"c", b"d"]
-    body.close()
-    assert heads == [[("Content-Type", "text/plain")]]
+    server = Server(wrap(app, budget=PLENTY))
+    assert list(server.body) == [b"a", b"b", b"c", b"d"]
+    server.close()
+    assert server.starts == [("200 OK", [("Content-Type", "text/plain")])]
 
 
 def test_it_goes_with_a_policy_whose_heartbeats_bridge_the_silence() -> None:
-    told = Told()
-    wrapped = wrap(app, policy=FlushPolicy.for_sse(), budget=PLENTY, on_violation=told)
+    found = Found()
+    wrapped = wrap(app, policy=FlushPolicy.for_sse(), budget=PLENTY, on_violation=found)
     assert call(wrapped) == b"abcd"
-    assert told.codes == []
+    assert found.codes == []
 
 
 @pytest.mark.parametrize("options", [{"budget": {"max_silence": 1}}, {"budget": Budget(), "on_violation": "shout"}])

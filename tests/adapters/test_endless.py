@@ -19,8 +19,8 @@ def app(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
     return itertools.repeat(b"x" * 64)
 
-told = []
-body = StreamMiddleware(app, on_trace=told.append)({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, lambda *a: None)
+traces = []
+body = StreamMiddleware(app, on_trace=traces.append)({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, lambda *a: None)
 blocks = iter(body)
 for _ in itertools.islice(blocks, 100_000):
     pass
@@ -29,8 +29,8 @@ for _ in itertools.islice(blocks, CHUNKS - 100_000):
     pass
 grown = resident() - before
 body.close()
-assert told[0].stats.chunks in (CHUNKS, CHUNKS + 1), told[0].stats
-assert told[0].outcome == "client_gone", told[0].outcome
+assert traces[0].stats.chunks in (CHUNKS, CHUNKS + 1), traces[0].stats
+assert traces[0].outcome == "client_gone", traces[0].outcome
 print(grown)
 """
 

@@ -94,8 +94,8 @@ def _both(behind: Configuration, app: str) -> tuple[str, str]:
 def test_a_heartbeat_is_as_large_as_its_hops_need() -> None:
     silent = FlushPolicy(accel_buffering=False)
     sizes = {via: beat_size(via, FlushPolicy()) for via in ("passthrough", "nginx", "nginx+nginx")}
-    assert sizes["passthrough"] == sizes["nginx"] == 1, "nginx is told not to buffer"
-    assert 4000 < sizes["nginx+nginx"] <= 4096, "the second one is not told"
+    assert sizes["passthrough"] == sizes["nginx"] == 1, "nginx is asked not to buffer"
+    assert 4000 < sizes["nginx+nginx"] <= 4096, "the second one is not asked"
     assert 4000 < beat_size("nginx", silent) <= 4096
     policy = PreparedPolicy(FlushPolicy(heartbeat=5.0, heartbeat_via="nginx+nginx")).policy
     assert policy.heartbeat_size == sizes["nginx+nginx"]

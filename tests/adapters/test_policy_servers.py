@@ -1,6 +1,6 @@
-"""What a policy does on real servers, over real sockets; each behaviour has a twin that must fail the same check.
+"""What a policy does on real servers, over real sockets; each behavior has a twin that must fail the same check.
 
-Nothing here is timed but the one thing that is promised in seconds: how soon an app is told that its reader left.
+Nothing here is timed but the one thing that is promised in seconds: how soon an app hears that its reader left.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ BLIND = {"granian-wsgi": "looks complete", "daphne": "stays open"}
 #: Servers that close a WSGI app whose reader left without a write that fails.
 WATCHFUL = {"granian-wsgi"}
 
-#: Servers that keep the head until there are bytes of the body, whatever they are told.
+#: Servers that keep the head until there are bytes of the body, whatever they are asked.
 HEAD_WAITS = {"waitress", "gunicorn-asgi"}
 
 
@@ -108,10 +108,10 @@ class Held(AssertionError):
 class Reader:
     """One request, read piece by piece."""
 
-    def __init__(self, server: Booted, behaviour: str, variant: str, *, patience: float = PATIENT) -> None:
+    def __init__(self, server: Booted, behavior: str, variant: str, *, patience: float = PATIENT) -> None:
         self._server, self.name = server, f"r{next(_names)}"
-        headers = (("Host", "test"), ("Accept-Encoding", "gzip" if behaviour == "compress" else "identity"))
-        request = Request(target=f"/{behaviour}/{variant}/{self.name}?patience={patience}", headers=headers)
+        headers = (("Host", "test"), ("Accept-Encoding", "gzip" if behavior == "compress" else "identity"))
+        request = Request(target=f"/{behavior}/{variant}/{self.name}?patience={patience}", headers=headers)
         self._talk = Conversation(request)
         self._sock = socket.create_connection(("127.0.0.1", server.port), LIMIT)
         self._sock.sendall(self._talk.first_bytes)
@@ -189,7 +189,7 @@ class Reader:
     def let_go(self) -> None:
         """Let the app go on, and wait until it has ended."""
         self._server.pass_gate(self.name)
-        eventually(lambda: self.noted("told").exists(), "the app's end")
+        eventually(lambda: self.noted("ended").exists(), "the app's end")
 
     def close(self) -> None:
         self._sock.close()
@@ -256,8 +256,8 @@ def test_a_policy_does_what_it_says(running: Running, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CHECKS)
-def test_the_same_check_fails_where_a_layer_joins(running: Running, name: str) -> None:
-    with Reader(running.booted, name, "joined", patience=IMPATIENT) as reader, pytest.raises(AssertionError):
+def test_the_same_check_fails_where_a_layer_buffers(running: Running, name: str) -> None:
+    with Reader(running.booted, name, "buffered", patience=IMPATIENT) as reader, pytest.raises(AssertionError):
         CHECKS[name](reader)
 
 
@@ -273,25 +273,25 @@ def test_an_unclean_end_is_seen_by_the_reader(running: Running) -> None:
         assert reader.complete is (running.kind.name in BLIND)
 
 
-def told(reader: Reader, seconds: float) -> bool:
-    """Leave after the first event; was the app told within ``seconds``?"""
+def notices(reader: Reader, seconds: float) -> bool:
+    """Leave after the first event; did the app end within ``seconds``?"""
     from time import monotonic
 
     reader.until(lambda: EVENT in reader.body)
     left = monotonic()
     reader.close()
-    eventually(lambda: reader.noted("told").exists() or reader.noted("unaware").exists(), "the app's end")
-    return reader.noted("told").exists() and float(reader.noted("told").read_text()) - left <= seconds
+    eventually(lambda: reader.noted("ended").exists() or reader.noted("unaware").exists(), "the app's end")
+    return reader.noted("ended").exists() and float(reader.noted("ended").read_text()) - left <= seconds
 
 
-def test_an_app_is_told_within_a_second_that_its_reader_left(running: Running) -> None:
+def test_an_app_ends_within_a_second_after_its_reader_left(running: Running) -> None:
     """WSGI: two heartbeats, since the first write after the end still succeeds; the rest is a busy machine."""
     names = ["leaves", "cancelled"] if running.kind.asgi else ["leaves"]
     for name in names:
         with Reader(running.booted, name, "policy") as reader:
-            assert told(reader, 1.0 if running.kind.asgi else 2 * BEAT + 0.5)
+            assert notices(reader, 1.0 if running.kind.asgi else 2 * BEAT + 0.5)
 
 
-def test_without_the_policy_it_is_not_told(running: Running) -> None:
+def test_without_the_policy_it_does_not(running: Running) -> None:
     with Reader(running.booted, "leaves", "bare") as reader:
-        assert told(reader, 1.0) is (running.kind.name in WATCHFUL)
+        assert notices(reader, 1.0) is (running.kind.name in WATCHFUL)

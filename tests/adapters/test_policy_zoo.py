@@ -18,7 +18,8 @@ from streamproof.adapters.holds import HeldInside
 from streamproof.adapters.taps import tap
 from streamproof.sansio.findings import Finding
 from streamproof.sansio.flush import FlushPolicy
-from tests.support.demo_support import PAUSES_OF_THE_APPS, PausedServer, Reader, load, need, replace_pauses
+from tests.support.demo_support import PAUSES_OF_THE_APPS, Reader, load, need, replace_pauses
+from tests.support.paused_server import PausedServer
 
 EXHIBITS = {exhibit.name: exhibit for exhibit in ZOO}
 CHUNKS = [b"Data chunk %d\n" % number for number in range(10)]
@@ -44,7 +45,7 @@ def decoded(coding: str, body: bytes) -> bytes:
     return bytes(brotli.Decompressor().process(body))
 
 
-@pytest.mark.parametrize("hides", [True, False], ids=["in its place", "joined"])
+@pytest.mark.parametrize("hides", [True, False], ids=["in its place", "beside it"])
 @pytest.mark.parametrize("name", COMPRESSORS)
 def test_a_compressor_that_holds_is_replaced_by_one_that_flushes(
     monkeypatch: pytest.MonkeyPatch, name: str, hides: bool
@@ -63,18 +64,18 @@ def test_a_compressor_that_holds_is_replaced_by_one_that_flushes(
 def test_what_cannot_be_cured_is_named_by_a_finding(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     for variable, value in PAUSES_OF_THE_APPS.items():
         monkeypatch.setenv(variable, value)
-    told: list[str] = []
+    codes: list[str] = []
 
     def note(finding: Finding, trace: Trace) -> None:
-        told.append(finding.code)
+        codes.append(finding.code)
 
     options: dict[str, Any] = {"budget": Budget(min_bursts=5), "on_violation": note, "keep_chunks": True}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
         read(name, Reader(), **options)
-    assert told == ["SP105"]
+    assert codes == ["SP105"]
     Reader().read_wsgi(wrap(load("demo_apps.raw_wsgi:app"), **options), "/stream")
-    assert told == ["SP105"], "the same stream without the layer is no finding"
+    assert codes == ["SP105"], "the same stream without the layer is no finding"
 
 
 @pytest.mark.parametrize("bridged", [True, False])
@@ -96,14 +97,14 @@ def test_a_tap_inside_names_the_layer_while_it_holds(monkeypatch: pytest.MonkeyP
     from werkzeug.middleware.profiler import ProfilerMiddleware
 
     replace_pauses(monkeypatch, lambda: None)
-    told: list[Finding] = []
+    findings: list[Finding] = []
     inner = tap(load("demo_apps.raw_wsgi:app"), "the view")
-    policy = FlushPolicy(on_hold=told.append)
+    policy = FlushPolicy(on_hold=findings.append)
     Reader().read_wsgi(wrap(inner, policy=policy), "/stream")
-    assert told == []
+    assert findings == []
     Reader().read_wsgi(wrap(ProfilerMiddleware(inner, stream=None), policy=policy), "/stream")
-    assert [finding.code for finding in told] == ["SP401"]
-    assert "the view" in told[0].text
+    assert [finding.code for finding in findings] == ["SP401"]
+    assert "the view" in findings[0].text
 
 
 @pytest.mark.parametrize("ahead", [True, False])

@@ -84,7 +84,7 @@ def test_a_stream_is_healthy_where_it_streams_and_held_where_it_is(check: Run) -
 
 
 def test_its_buffered_twin_is_not_a_stream(check: Run) -> None:
-    status, out, _ = check("tests.support.streams:joined", "--json")
+    status, out, _ = check("tests.support.streams:buffered", "--json")
     assert status == 1
     assert words(out) == {"app": "not a stream", "server": "not a stream"}
     (note,) = notes(out)

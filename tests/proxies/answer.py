@@ -16,14 +16,20 @@ from streamproof.sansio.http import Framing, Headers, has_body, header, tokens
 from streamproof.sansio.http import reason as phrase
 from streamproof.sansio.trace import Chunk, How, Outcome, Request, Response, StreamEnd, Trace
 
+from . import waits
 from .schedules import Schedule
 
 _LINGER_NONE = struct.pack("ii", 1, 0)  # close() then sends RST
+_JITTER = 0.001  # seconds by which a write may be late and the next one still come at its own moment
 
 
 @dataclass(slots=True)
 class Emissions:
-    """What the origin did for one request: the version it was asked with, the head, each write, the end."""
+    """What the origin did for one request: the version it was asked with, the head, each write, the end.
+
+    ``late``: by how much the latest of them came after its moment in the schedule, or after the moment logged for it,
+    in seconds.
+    """
 
     version: str
     framing: Framing = "close"
@@ -34,6 +40,7 @@ class Emissions:
     end_at: float | None = None
     outcome: Outcome = Outcome.COMPLETE
     how: How | None = None
+    late: float = 0.0
 
     def trace(self, request: Request, status: int, started: float) -> Trace:
         """The recording of this answer to the reader's ``request``, which was sent at ``started``."""
@@ -47,12 +54,13 @@ class Emissions:
 
 
 class Answer:
-    """One answer as it is written; ``joins`` keeps every other write back, as :mod:`tests.proxies.origin` says."""
+    """One answer as it is written; ``buffers`` keeps every other write back, as :mod:`tests.proxies.origin` says."""
 
     def __init__(
-        self, sock: socket.socket, schedule: Schedule, log: Emissions, method: str, asked: Headers, joins: bool
+        self, sock: socket.socket, schedule: Schedule, log: Emissions, method: str, asked: Headers, buffers: bool
     ) -> None:
-        self._sock, self._schedule, self._log, self._joins = sock, schedule, log, joins
+        self._sock, self._schedule, self._log, self._buffers = sock, schedule, log, buffers
+        self._waited = 0.0
         self._bare = not has_body(method, schedule.status)  # a hop may ask GET for a HEAD
         old = log.version == "1.0"
         log.framing = "close" if schedule.framing == "chunked" and old else schedule.framing
@@ -68,38 +76,42 @@ class Answer:
         log.head_size = len(self._head)
 
     def play(self) -> bool:
-        """Write everything in time; False when the connection is closed or to be closed."""
+        """Write everything in time; False when the connection is closed or to be closed.
+
+        A write that was late delays those after it: no two come closer to each other than the schedule says.
+        """
         schedule, log = self._schedule, self._log
-        due = _wait(time.monotonic() + schedule.head_after)
+        due = self._wait(time.monotonic() + schedule.head_after)
         if schedule.headless:
-            return self._die(_wait(due + schedule.end_after))
+            return self._die(self._wait(due + schedule.end_after))
         pending = b""
-        if schedule.head_joined and schedule.writes and not self._bare:
+        if schedule.head_with_first and schedule.writes and not self._bare:
             pending = self._head
         else:
-            log.head_at = due = time.monotonic()
-            self._sock.sendall(self._head)
+            log.head_at = due = self._wait(due)
+            self._send(self._head)
         if self._bare:
             log.end_at = time.monotonic()
             return self._keep
         for at, wire, data in self._pieces():
-            now = _wait(due := due + at)
+            now = self._wait(due + at)
+            due = max(due + at, now - _JITTER)
             if log.head_at is None:
                 log.head_at = now
             log.chunks.append((now, data))
-            if schedule.end_joined and len(log.chunks) == len(schedule.writes):
+            if schedule.end_with_last and len(log.chunks) == len(schedule.writes):
                 log.end_at = now
             pending += wire
-            if not self._joins or len(log.chunks) % 2 == 0 or len(log.chunks) == len(schedule.writes):
-                self._sock.sendall(pending)
+            if not self._buffers or len(log.chunks) % 2 == 0 or len(log.chunks) == len(schedule.writes):
+                self._send(pending)
                 pending = b""
         if log.end_at is not None:
             return self._keep
-        now = _wait(due + schedule.end_after)
+        now = self._wait(due + schedule.end_after)
         if schedule.dies is not None:
             return self._die(now)
         if log.framing == "chunked":
-            self._sock.sendall(b"0\r\n\r\n")
+            self._send(b"0\r\n\r\n")
         log.end_at = now
         return self._keep
 
@@ -111,7 +123,7 @@ class Answer:
             taken += write.size
             wire = b"%x\r\n%b\r\n" % (len(data), data) if self._log.framing == "chunked" else data
             out.append((write.after, wire, data))
-        if schedule.end_joined and out and self._log.framing == "chunked" and schedule.dies is None:
+        if schedule.end_with_last and out and self._log.framing == "chunked" and schedule.dies is None:
             after, wire, data = out[-1]
             out[-1] = (after, wire + b"0\r\n\r\n", data)
         return out
@@ -123,10 +135,17 @@ class Answer:
         self._sock.close()
         return False
 
+    def _wait(self, until: float) -> float:
+        """Sleep until that time; the time it is then."""
+        left = until - time.monotonic()
+        if left > 0:
+            time.sleep(left)
+        self._waited = waits.of_this_thread()
+        now = time.monotonic()
+        self._log.late = max(self._log.late, now - until)
+        return now
 
-def _wait(until: float) -> float:
-    """Sleep until that time; the time it is then."""
-    left = until - time.monotonic()
-    if left > 0:
-        time.sleep(left)
-    return time.monotonic()
+    def _send(self, data: bytes) -> None:
+        """Write at the moment that ``_wait`` returned."""
+        self._sock.sendall(data)
+        self._log.late = max(self._log.late, waits.of_this_thread() - self._waited)

@@ -37,7 +37,7 @@ class Difference:
 
     what: str
     real: str
-    told: str
+    predicted: str
 
     @property
     def of_time(self) -> bool:
@@ -45,7 +45,7 @@ class Difference:
         return self.what.startswith(("lag", "head"))
 
     def __str__(self) -> str:
-        return f"{self.what}: real {self.real}, replay {self.told}"
+        return f"{self.what}: real {self.real}, replay {self.predicted}"
 
 
 def bursts(trace: Trace) -> list[Burst]:
@@ -61,9 +61,9 @@ def bursts(trace: Trace) -> list[Burst]:
     return out
 
 
-def lag_error(real: Trace, told: Trace) -> float:
+def lag_error(real: Trace, predicted: Trace) -> float:
     """The largest difference of arrival times among the bytes that came in both, in seconds."""
-    ours, theirs = _steps(real), _steps(told)
+    ours, theirs = _steps(real), _steps(predicted)
     worst, i, j = 0.0, 0, 0
     while i < len(ours) and j < len(theirs):
         worst = max(worst, abs(ours[i].at - theirs[j].at))
@@ -80,28 +80,28 @@ def _steps(trace: Trace) -> list[Burst]:
     return out
 
 
-def differences(origin: Trace, real: Trace, told: Trace) -> list[Difference]:
-    """In what the ``real`` delivery of ``origin`` differs from the ``told`` one; empty when they agree.
+def differences(origin: Trace, real: Trace, predicted: Trace) -> list[Difference]:
+    """In what the ``real`` delivery of ``origin`` differs from the ``predicted`` one; empty when they agree.
 
     Where a hop answered instead of the origin, only the status and the outcome are of interest.
     """
-    statuses = _status(real), _status(told)
-    out = _differ("status", *statuses) + _differ("outcome", _outcome(real), _outcome(told))
-    if out or origin.response is None or real.response is None or told.response is None:
+    statuses = _status(real), _status(predicted)
+    out = _differ("status", *statuses) + _differ("outcome", _outcome(real), _outcome(predicted))
+    if out or origin.response is None or real.response is None or predicted.response is None:
         return out
     if real.response.status != origin.response.status:
         return out
-    out += _differ("framing", _framing(real), _framing(told))
-    out += _differ("fields", *_fields(origin, real, told))
-    lag = abs(real.response.at - told.response.at)
+    out += _differ("framing", _framing(real), _framing(predicted))
+    out += _differ("fields", *_fields(origin, real, predicted))
+    lag = abs(real.response.at - predicted.response.at)
     if lag > LATE:
-        out.append(Difference("head", _ms(real.response.at), _ms(told.response.at)))
-    if [burst.upto for burst in bursts(real)] != [burst.upto for burst in bursts(told)]:
-        out.append(Difference("bursts", picture(real), picture(told)))
-    elif (lag := lag_error(real, told)) > LATE:
-        out.append(Difference(f"lag, {_ms(lag)}", picture(real), picture(told)))
-    if real.body != told.body:
-        out.append(Difference("body", f"{len(real.body)} B", f"{len(told.body)} B, or other ones"))
+        out.append(Difference("head", _ms(real.response.at), _ms(predicted.response.at)))
+    if [burst.upto for burst in bursts(real)] != [burst.upto for burst in bursts(predicted)]:
+        out.append(Difference("bursts", picture(real), picture(predicted)))
+    elif (lag := lag_error(real, predicted)) > LATE:
+        out.append(Difference(f"lag, {_ms(lag)}", picture(real), picture(predicted)))
+    if real.body != predicted.body:
+        out.append(Difference("body", f"{len(real.body)} B", f"{len(predicted.body)} B, or other ones"))
     return out
 
 
@@ -129,8 +129,8 @@ def picture(trace: Trace, most: int = 10) -> str:
     return (shown or "nothing") + (f" … {left} more, last {all_of_them[-1].at * 1e3:.0f}ms" if left > 0 else "")
 
 
-def _differ(what: str, real: str, told: str) -> list[Difference]:
-    return [] if real == told else [Difference(what, real, told)]
+def _differ(what: str, real: str, predicted: str) -> list[Difference]:
+    return [] if real == predicted else [Difference(what, real, predicted)]
 
 
 def _ms(seconds: float) -> str:
@@ -157,12 +157,12 @@ def _framing(trace: Trace) -> str:
     return str(trace.response.framing)
 
 
-def _fields(origin: Trace, real: Trace, told: Trace) -> tuple[str, str]:
+def _fields(origin: Trace, real: Trace, predicted: Trace) -> tuple[str, str]:
     """The fields of interest as each delivery has them, only where they differ."""
-    assert origin.response is not None and real.response is not None and told.response is not None
+    assert origin.response is not None and real.response is not None and predicted.response is not None
     sent = {name.lower() for name, _ in origin.response.headers}
     names = (sent | _OF_THE_BODY) - HOP_BY_HOP
-    ours, theirs = _values(real, names), _values(told, names)
+    ours, theirs = _values(real, names), _values(predicted, names)
     differing = sorted(name for name in names if ours.get(name) != theirs.get(name))
     return tuple(  # type: ignore[return-value]  # two of them
         ", ".join(f"{name}={'|'.join(have[name]) if name in have else '-'}" for name in differing)

@@ -40,9 +40,9 @@ class RealHop:
 class Configuration:
     """Real proxies in a row, app side first. ``reads``: None in cleartext, else what the reader says in ALPN.
 
-    ``largest``: body bytes of one write whose end is told, None for any. Above it the answer is not the product's: what
-    the reader's kernel does with its window decides. ``varies``: by which share a timer inside it comes sooner or later
-    than it is emulated.
+    ``largest``: body bytes of one write whose end is predicted, None for any. Above it the answer is not the product's:
+    what the reader's kernel does with its window decides. ``varies``: by which share a timer inside it comes sooner or
+    later than it is emulated.
     """
 
     name: str

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .compare import bursts, lag_error, noisy
-from .judge import Stage, Take
 from .schedules import Schedule
+from .stage import Stage, Take
 
 
 @dataclass(frozen=True, slots=True)

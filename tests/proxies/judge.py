@@ -1,17 +1,13 @@
-"""Plays pairs through a running configuration and judges each, with the noise floor of the machine in mind.
+"""Plays pairs through a running configuration and judges each, with the noise of the machine in mind.
 
-Knows when a pair may be played again: only when two repetitions of the real proxy differ from each other by more than
-the comparison allows, or a write meets a timer of the kernel's, so that the one judged is no measurement. Does not know
-which disagreements are expected.
+A pair that disagrees is played again only when its take may be no measurement: somebody was late (such a take is void),
+two repetitions of the real proxy differ from each other by more than the comparison allows, or a write meets a timer of
+the kernel's. Which disagreements are expected stands in :mod:`tests.proxies.known`.
 """
 
 from __future__ import annotations
 
-import contextlib
-import gc
-import ssl
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from streamproof import replay
@@ -19,23 +15,13 @@ from streamproof.sansio.trace import Trace
 
 from .compare import LATE, Difference, bursts, differences, lateness, noisy, picture
 from .configurations import Configuration
-from .origin import Origin
-from .reader import read
 from .schedules import Schedule
-from .tls import trusting
+from .stage import Stage, Take, no_collection, play_all, staged
 
-#: Plays of one pair at most, the first included.
-MOST_TRIES = 5
+#: Plays of one pair at most that are not void, the first included, and void ones.
+MOST_TRIES, MOST_VOID = 5, 25
 #: Pairs that play at the same time: what waits costs nothing, but two that write in the same moment disturb each other.
 AT_ONCE = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Take:
-    """One play: what the origin put on the wire, what the reader got."""
-
-    origin: Trace
-    real: Trace
 
 
 @dataclass(slots=True)
@@ -53,38 +39,21 @@ class Verdict:
         """Does replay say what the reader got?"""
         return not self.differences
 
+    @property
+    def void(self) -> int:
+        """How many takes say nothing, because somebody was late."""
+        return sum(take.late.excessive for take in self.takes)
+
     def __str__(self) -> str:
-        origin = self.takes[-1].origin
+        last = self.takes[-1]
         lines = [f"{self.configuration} / {self.schedule} ({len(self.takes)} plays, via {self.via!r})"]
+        if last.late.excessive:
+            lines.append(f"  not judged: the machine is too busy, {self.void} plays are void")
         lines += [f"  {difference}" for difference in self.differences]
-        lines.append(f"  origin sent {picture(origin)}")
+        lines.append(f"  origin sent {picture(last.origin)}")
+        lines.append(f"  late: {last.late}")
         lines.append(f"  again: python -m tests.proxies.sweep {self.configuration} -s {self.schedule} --floor 0")
         return "\n".join(lines)
-
-
-class Stage:
-    """A running configuration with its origin; ``play`` plays one schedule through it."""
-
-    def __init__(self, origin: Origin, port: int, tls: ssl.SSLContext | None, http_version: str | None) -> None:
-        self._origin, self._port, self._tls, self._http_version = origin, port, tls, http_version
-
-    def play(self, schedule: Schedule) -> Take:
-        """What one play of ``schedule`` gave. A play that the origin never saw has an origin trace without a head."""
-        play = self._origin.expect(schedule)
-        request = schedule.request(play.target, self._http_version)
-        started, real = read(self._port, request, self._tls)
-        play.over.wait(2)
-        if not play.answers:
-            raise AssertionError(f"The proxy answered {schedule.name} without asking the origin: {real}")
-        return Take(play.answers[-1].trace(request, schedule.status, started), real)
-
-
-@contextlib.contextmanager
-def staged(configuration: Configuration, *, joins: bool = False) -> Iterator[Stage]:
-    """The configuration at work in front of an origin of its own."""
-    with Origin(joins=joins) as origin, configuration.running(origin.port) as site:
-        context = trusting(site.certificate, configuration.reads or "")
-        yield Stage(origin, site.port, context, configuration.http_version)
 
 
 def judge(
@@ -105,7 +74,7 @@ def judge(
             verdict = Verdict(configuration.name, configuration.via, schedule.name, [take])
             verdict.differences = against_replay(take, configuration.via)
             if not verdict.agrees:
-                _again(stage, schedule, verdict, configuration.varies)
+                play_again(stage, schedule, verdict, configuration.varies)
             verdicts.append(verdict)
     return verdicts
 
@@ -115,28 +84,21 @@ def against_replay(take: Take, via: str) -> list[Difference]:
     return differences(take.origin, take.real, replay(take.origin, via))
 
 
-def play_all(
-    stage: Stage, schedules: Sequence[Schedule], at_once: int, played: Callable[[Schedule], None]
-) -> list[Take]:
-    """A take of each schedule. Nothing is computed and nothing collected meanwhile: that would be noise."""
-
-    def one(schedule: Schedule) -> Take:
+def punctual(stage: Stage, schedule: Schedule, enough: Callable[[Take], bool]) -> Take:
+    """The first take that is ``enough`` or not void. Fails when the machine is too busy for one."""
+    for _ in range(MOST_VOID):
         take = stage.play(schedule)
-        played(schedule)
-        return take
-
-    for schedule in schedules:
-        assert len(schedule.body) == schedule.size  # made before anything is timed
-    with _no_collection(), ThreadPoolExecutor(at_once) as pool:
-        return list(pool.map(one, schedules))
+        if enough(take) or not take.late.excessive:
+            return take
+    raise AssertionError(f"The machine is too busy: all {MOST_VOID} plays are void. In the last one, late: {take.late}")
 
 
 def on_an_edge(origin: Trace, via: str, varies: float) -> bool:
     """Are there other bursts when the hop's timers run by ``varies``, a share, faster or slower than the origin?"""
     if not varies or origin.response is None:
         return False
-    told = (bursts(replay(_slower(origin, times), via)) for times in (1 - varies, 1.0, 1 + varies))
-    return len({tuple(burst.upto for burst in each) for each in told}) > 1
+    predictions = (bursts(replay(_slower(origin, times), via)) for times in (1 - varies, 1.0, 1 + varies))
+    return len({tuple(burst.upto for burst in each) for each in predictions}) > 1
 
 
 def _slower(origin: Trace, times: float) -> Trace:
@@ -150,42 +112,36 @@ def _slower(origin: Trace, times: float) -> Trace:
     )
 
 
-def _again(stage: Stage, schedule: Schedule, verdict: Verdict, varies: float) -> None:
-    """Play a pair that disagrees again, alone, as long as noise can be the reason.
+def play_again(stage: Stage, schedule: Schedule, verdict: Verdict, varies: float = 0.0) -> None:
+    """Play a pair that disagrees again, alone, as long as lateness or noise can be the reason.
 
-    It can when two repetitions differ too much in what the reader got or in what the origin did, or in so little that
-    only their replays differ: then one of them lies on an edge; it lies on one, too, where a timer that ``varies`` ends
-    as a write comes. Where nothing but a byte's time was wrong, they need only differ by what it was beyond the limit.
-    What else comes out the same twice stands as it is.
+    Lateness can when the take, or the one that it is held against, is void. Noise can when two repetitions differ too
+    much in what the reader got or in what the origin did, or in so little that only their replays differ: then one of
+    them lies on an edge; it lies on one, too, where a timer that ``varies`` ends as a write comes. Where nothing but a
+    byte's time was wrong, they need only differ by what it was beyond the limit. What else comes out the same twice
+    stands as it is.
     """
-    before, told_before = verdict.takes[-1], replay(verdict.takes[-1].origin, verdict.via)
-    while len(verdict.takes) < MOST_TRIES:
-        with _no_collection():
+    before = verdict.takes[-1]
+    predicted_before = replay(before.origin, verdict.via)
+    while len(verdict.takes) - verdict.void < MOST_TRIES and verdict.void < MOST_VOID:
+        with no_collection():
             take = stage.play(schedule)
         verdict.takes.append(take)
-        told = replay(take.origin, verdict.via)
+        predicted = replay(take.origin, verdict.via)
         by = LATE
         if all(difference.of_time for difference in verdict.differences):
-            by = min(LATE, lateness(before.real, told_before) - LATE)
-        floor_explains = (
-            noisy(before.real, take.real, by)
+            by = min(LATE, lateness(before.real, predicted_before) - LATE)
+        explained = (
+            before.late.excessive
+            or take.late.excessive
+            or noisy(before.real, take.real, by)
             or noisy(before.origin, take.origin, by)
-            or noisy(told_before, told, by)
+            or noisy(predicted_before, predicted, by)
             or on_an_edge(take.origin, verdict.via, varies)
         )
-        if not floor_explains:
+        if not explained:
             return
-        verdict.differences = differences(take.origin, take.real, told)
+        verdict.differences = differences(take.origin, take.real, predicted)
         if verdict.agrees:
             return
-        before, told_before = take, told
-
-
-@contextlib.contextmanager
-def _no_collection() -> Iterator[None]:
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
+        before, predicted_before = take, predicted

@@ -34,12 +34,12 @@ class Play:
 class Origin:
     """Serves each expected play under a target of its own, and :data:`READY`, until closed. A context manager.
 
-    ``joins`` makes it dishonest, for tests of the comparison: it keeps every other write back for the next one, and
+    ``buffers`` makes it dishonest, for tests of the comparison: it keeps every other write back for the next one, and
     logs it as if it had not.
     """
 
-    def __init__(self, *, joins: bool = False) -> None:
-        self._joins = joins
+    def __init__(self, *, buffers: bool = False) -> None:
+        self._buffers = buffers
         self._plays: dict[str, Play] = {}
         self._numbers = count(1)
         self._open: set[socket.socket] = set()
@@ -113,7 +113,7 @@ class Origin:
         pairs = tuple((name, value.strip()) for name, _, value in (each.partition(":") for each in rest))
         answer = Emissions(version.removeprefix("HTTP/"))
         try:
-            return Answer(sock, play.schedule, answer, method, pairs, self._joins).play()
+            return Answer(sock, play.schedule, answer, method, pairs, self._buffers).play()
         finally:
             if answer.end_at is None:  # the proxy left before the end
                 answer.end_at, answer.outcome = time.monotonic(), Outcome.CLIENT_GONE

@@ -23,16 +23,22 @@ from streamproof.sansio.http import content_length, header
 from streamproof.sansio.trace import Chunk, Outcome, Request, Response, StreamEnd, Trace
 from streamproof.sockets.http1 import Conversation
 
+from . import waits
+
 RECV_SIZE = 1 << 18  # bytes; more than a kernel hands out at once on loopback
 PATIENCE = 10.0  # seconds without a byte after which the reader leaves
 _WIDE_OPEN = 2**31 - 1  # bytes; HTTP/2's largest window, so that the reader never holds anything back
 
 
 class Reading(NamedTuple):
-    """What came: ``started`` is when the request was sent, on the monotonic clock; the trace counts from there."""
+    """What came: ``started`` is when the request was sent, on the monotonic clock; the trace counts from there.
+
+    ``late`` is the longest that the reader waited for a processor before it stamped an arrival, in seconds.
+    """
 
     started: float
     trace: Trace
+    late: float
 
 
 class Talk(Protocol):
@@ -106,10 +112,11 @@ def read(port: int, request: Request, tls: ssl.SSLContext | None = None) -> Read
 def _read(sock: socket.socket, request: Request, talk: Talk) -> Reading:
     arrivals: list[tuple[float, bytes]] = []
     head: Response | None = None
+    waited, late = waits.of_this_thread(), 0.0
     started = time.monotonic()
 
     def to_the_end() -> StreamEnd:
-        nonlocal head
+        nonlocal head, waited, late
         sock.sendall(talk.first_bytes)
         while True:
             try:
@@ -119,6 +126,8 @@ def _read(sock: socket.socket, request: Request, talk: Talk) -> Reading:
             except (ConnectionResetError, BrokenPipeError):
                 return StreamEnd(_since(started), Outcome.CUT, "rst", "upstream", "the connection was reset")
             at = _since(started)
+            before, waited = waited, waits.of_this_thread()
+            late = max(late, waited - before)
             data = talk.receive(received)
             if head is None and talk.head is not None:
                 head = replace(talk.head, at=at)
@@ -130,7 +139,7 @@ def _read(sock: socket.socket, request: Request, talk: Talk) -> Reading:
                 return StreamEnd(at, Outcome.CUT, "fin", "upstream", talk.fault)
 
     end = to_the_end()
-    return Reading(started, Trace(request, head, _decoded(head, arrivals), end))
+    return Reading(started, Trace(request, head, _decoded(head, arrivals), end), late)
 
 
 def _since(moment: float) -> float:

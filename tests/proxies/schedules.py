@@ -3,8 +3,8 @@
 Knows one response and nothing of the proxies between. Times are seconds, sizes bytes of the body. What is in which
 schedule and why is in :mod:`tests.proxies.suite`.
 
-Writes are either in one system call (``head_joined``, ``end_joined``) or far enough apart that no hop reads two of
-them together: what the kernel would sometimes merge and sometimes not is nothing to hold a prediction against.
+Writes are either in one system call (``head_with_first``, ``end_with_last``) or far enough apart that no hop reads two
+of them together: what the kernel would sometimes merge and sometimes not is nothing to hold a prediction against.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ class Schedule:
     status: int = 200
     headers: Headers = ()
     head_after: float = 0.0
-    head_joined: bool = False
+    head_with_first: bool = False
     end_after: float = 0.03
-    end_joined: bool = False
+    end_with_last: bool = False
     dies: How | None = None
     headless: bool = False
     method: str = "GET"
@@ -127,8 +127,8 @@ def at_random(seed: int, framings: Sequence[Framing] = ("chunked", "close", "len
         writes,
         choose.choice(framings),
         choose.choice(kinds),
-        head_joined=choose.random() < 0.3,
-        end_joined=choose.random() < 0.3,
+        head_with_first=choose.random() < 0.3,
+        end_with_last=choose.random() < 0.3,
         gzip=choose.random() < 0.4,
     )
     if choose.random() < 0.15:

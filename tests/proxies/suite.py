@@ -82,12 +82,12 @@ def _silences() -> Iterator[Schedule]:
         yield Schedule(f"late-end-{framing}", sizes(300, 300), framing, end_after=0.33)
 
 
-def _joined() -> Iterator[Schedule]:
+def _together() -> Iterator[Schedule]:
     """Head and first write, last write and end, in one system call."""
     for framing in FRAMINGS:
-        yield Schedule(f"joined-head-{framing}", sizes(1000, 1000, 1000, every=0.03), framing, head_joined=True)
-        yield Schedule(f"joined-end-{framing}", sizes(1000, 1000, 1000, every=0.03), framing, end_joined=True)
-        yield Schedule(f"joined-all-{framing}", sizes(9000), framing, head_joined=True, end_joined=True)
+        yield Schedule(f"together-head-{framing}", sizes(1000, 1000, 1000, every=0.03), framing, head_with_first=True)
+        yield Schedule(f"together-end-{framing}", sizes(1000, 1000, 1000, every=0.03), framing, end_with_last=True)
+        yield Schedule(f"together-all-{framing}", sizes(9000), framing, head_with_first=True, end_with_last=True)
 
 
 def _deaths() -> Iterator[Schedule]:
@@ -157,7 +157,7 @@ def _fields() -> Iterator[Schedule]:
 
 
 _FAMILIES = (
-    _kinds, _blocks, _edges, _climbs, _full_buffers, _silences, _joined, _deaths, _statuses, _wishes, _fields
+    _kinds, _blocks, _edges, _climbs, _full_buffers, _silences, _together, _deaths, _statuses, _wishes, _fields
 )  # fmt: skip
 
 
@@ -183,7 +183,7 @@ tokens-sse-chunked tokens-sse-close tokens-text-length tokens-json-chunked-gzip 
 1k-chunked 1k-close-gzip 1k-length-gzip 16k-chunked-gzip noise-chunked huge-chunked noise-text-chunked-gzip huge-length
 climb-4096-chunked climb-4096-close climb-16384-length page-1+0-chunked page-1+1-close page-2-1-length
 late-head-chunked late-body-close silence-chunked late-end-chunked
-joined-head-chunked joined-head-close joined-end-chunked joined-all-length
+together-head-chunked together-head-close together-end-chunked together-all-length
 dies-fin-chunked dies-rst-chunked dies-rst-close dies-rst-length dies-fin-chunked-gzip dies-rst-after-head-chunked
 dies-rst-before-head dies-fin-before-head dies-fin-tokens-chunked
 status-404-close status-500-chunked status-503-length head-chunked head-length no-content empty-chunked empty-length

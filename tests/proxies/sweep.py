@@ -27,10 +27,11 @@ from streamproof.sansio.errors import ConfigurationError
 
 from . import floor, suite
 from .configurations import CONFIGURATIONS, Configuration
-from .judge import AT_ONCE, Verdict, judge, staged
+from .judge import AT_ONCE, Verdict, judge
 from .known import KNOWN
 from .products import Failed, Missing
 from .schedules import Schedule
+from .stage import staged
 from .variants import VARIANTS
 
 #: Of all pairs, and of those of nginx that no race decides, the share that must agree.
@@ -90,6 +91,8 @@ def _disagreement(verdict: Verdict) -> dict[str, Any]:
         "schedule": verdict.schedule,
         "known": None if known is None else known.reason,
         "plays": len(verdict.takes),
+        "void": verdict.void,
+        "late": asdict(last.late),
         "differences": [asdict(difference) for difference in verdict.differences],
         "origin": last.origin.to_dict(),
         "real": last.real.to_dict(),

@@ -23,8 +23,8 @@ def delivery(*arrivals: tuple[float, bytes], status: int = 200, outcome: Outcome
 ORIGIN = delivery((10, b"aa"), (50, b"bb"), (90, b"cc"))
 
 
-def whats(real: Trace, told: Trace) -> list[str]:
-    return [difference.what.partition(",")[0] for difference in differences(ORIGIN, real, told)]
+def whats(real: Trace, predicted: Trace) -> list[str]:
+    return [difference.what.partition(",")[0] for difference in differences(ORIGIN, real, predicted)]
 
 
 def test_the_same_delivery_agrees() -> None:

@@ -18,9 +18,9 @@ import pytest
 
 from ..support.live_support import eventually
 from .configurations import CONFIGURATIONS
+from .needs import need
 from .origin import Origin
 from .products import Failed, Launch, Site, alive, family_of, running
-from .test_real_proxies import need
 
 pytestmark = pytest.mark.proxies
 

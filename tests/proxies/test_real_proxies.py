@@ -6,7 +6,6 @@ does not start and, where CI=true, one that is missing.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections import Counter
 
@@ -14,9 +13,10 @@ import pytest
 
 from streamproof.profiles import resolve
 
-from .configurations import CONFIGURATIONS, Configuration
+from .configurations import CONFIGURATIONS
 from .judge import Verdict, judge
 from .known import KNOWN
+from .needs import need
 from .products import Missing, program
 from .suite import full, short
 from .variants import VARIANTS
@@ -25,17 +25,6 @@ pytestmark = pytest.mark.proxies
 
 #: Of all pairs, the share that must agree.
 PASS_LINE = 0.99
-
-
-def need(configuration: Configuration) -> None:
-    """Skip, or fail in CI, where a product of this configuration is missing."""
-    for hop in configuration.hops:
-        try:
-            program(hop.profile)
-        except Missing as missing:
-            if os.environ.get("CI") == "true":
-                pytest.fail(f"{missing}, and CI must run everything")
-            pytest.skip(str(missing))
 
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)

@@ -1,7 +1,7 @@
 """A page that reads a stream and writes down what came in how many reads, for a real browser.
 
-The page has not loaded before its image has, and the image is only there once the page has told that it read to the
-end: so a browser that prints the document after loading prints the count.
+The page has not loaded before its image has, and the image is only there once the page has reported that it read to
+the end: so a browser that prints the document after loading prints the count.
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@ from typing import Any
 
 
 def buffering_wsgi(app: Any) -> Any:
-    """``app`` with its blocks joined into one."""
+    """``app`` with its blocks in one."""
 
-    def joined(environ: Any, start_response: Any) -> Any:
+    def collected(environ: Any, start_response: Any) -> Any:
         body = app(environ, start_response)
         try:
             return [b"".join(body)]
@@ -16,13 +16,13 @@ def buffering_wsgi(app: Any) -> Any:
             if hasattr(body, "close"):
                 body.close()
 
-    return joined
+    return collected
 
 
 def buffering_asgi(app: Any) -> Any:
-    """``app`` with its body events joined into one."""
+    """``app`` with its body events in one."""
 
-    async def joined(scope: Any, receive: Any, send: Any) -> None:
+    async def collected(scope: Any, receive: Any, send: Any) -> None:
         held: list[bytes] = []
 
         async def hold(message: Any) -> None:
@@ -35,4 +35,4 @@ def buffering_asgi(app: Any) -> Any:
 
         await app(scope, receive, hold)
 
-    return joined
+    return collected

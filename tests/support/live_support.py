@@ -1,6 +1,6 @@
 """Real servers for the tests of the doors: an app steered by its readers, a server in its own process group.
 
-The app waits where a test tells it to wait and goes on when the test says so (files as gates): nothing here is timed.
+The app waits where a test makes it wait and goes on when the test lets it (files as gates): nothing here is timed.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ class Booted:
         return (self.folder / "log").read_text(errors="replace")
 
     def traces(self) -> list[dict[str, Any]]:
-        """The traces that it has told."""
+        """The traces that it has exported."""
         path = self.folder / "traces.jsonl"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 

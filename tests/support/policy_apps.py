@@ -1,7 +1,7 @@
 """Apps under policies for the servers that the tests boot. Each path is ``/BEHAVIOUR/VARIANT/ID?patience=SECONDS``.
 
 An app waits where its reader must have read something (a file named after ID is the gate) and notes when it lost
-patience: what arrives only after that note was held. VARIANT ``joined`` puts a layer round the app that holds
+patience: what arrives only after that note was held. VARIANT ``buffered`` puts a layer round the app that holds
 everything, ``bare`` leaves the policy's share out. Loaded by name in another process.
 """
 
@@ -21,7 +21,7 @@ from tests.support.buffering import buffering_asgi, buffering_wsgi
 
 TICK = 0.02  # seconds between two looks at a gate, and between two chunks
 BEAT = 0.05  # seconds
-TICKS = 75  # after which an app whose reader nobody told it of gives up: 1.5 s
+TICKS = 75  # after which an app that never heard of its reader gives up: 1.5 s
 EVENT = b"data: one\n\n"
 LAST = b"data: last\n\n"
 TINY = [b"data: %d\n\n" % number for number in range(12)]
@@ -46,7 +46,7 @@ class Gate:
     """Where an app waits for its reader."""
 
     def __init__(self, path: str, query: str) -> None:
-        _, self.behaviour, self.variant, self.name = path.split("/")
+        _, self.behavior, self.variant, self.name = path.split("/")
         self._folder = Path(os.environ["GATES"])
         self._patience = int(float(parse_qs(query)["patience"][0]) / TICK)
         self._looks = 0
@@ -62,15 +62,15 @@ class Gate:
         return True
 
     def note(self, what: str) -> None:
-        """Leave a word for the reader: ``held``, ``told``, ``unaware``."""
+        """Leave a word for the reader: ``held``, ``ended``, ``unaware``."""
         part = self._folder / f"{self.name}.part"
         part.write_text(repr(time.monotonic()))
         part.rename(self._folder / f"{self.name}.{what}")
 
 
 def pieces(gate: Gate) -> Iterator[bytes | None]:
-    """The chunks of a behaviour; None is a pause of a tick."""
-    match gate.behaviour:
+    """The chunks of a behavior; None is a pause of a tick."""
+    match gate.behavior:
         case "coalesce":
             yield from TINY
         case "split":
@@ -88,7 +88,7 @@ def pieces(gate: Gate) -> Iterator[bytes | None]:
             yield EVENT
     while gate.shut():
         yield None
-    if gate.behaviour in ("error", "cut"):
+    if gate.behavior in ("error", "cut"):
         raise RuntimeError("in the middle")
     yield LAST
 
@@ -112,7 +112,7 @@ def _blocks(gate: Gate) -> Iterator[bytes]:
         finished = True
     finally:
         if not finished:
-            gate.note("told")
+            gate.note("ended")
 
 
 async def _plain_asgi(scope: Any, receive: Any, send: Any) -> None:
@@ -128,23 +128,23 @@ async def _plain_asgi(scope: Any, receive: Any, send: Any) -> None:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
     except BaseException:
-        gate.note("told")
+        gate.note("ended")
         raise
 
 
-def _variants(app: Any, joining: Any) -> dict[tuple[str, str], Any]:
+def _variants(app: Any, buffering: Any) -> dict[tuple[str, str], Any]:
     made = {}
-    for behaviour, policy in POLICIES.items():
-        made[behaviour, "policy"] = wrap(app, policy=policy)
-        made[behaviour, "joined"] = wrap(joining(app), policy=policy)
-        made[behaviour, "bare"] = wrap(app, policy=BARE)
+    for behavior, policy in POLICIES.items():
+        made[behavior, "policy"] = wrap(app, policy=policy)
+        made[behavior, "buffered"] = wrap(buffering(app), policy=policy)
+        made[behavior, "bare"] = wrap(app, policy=BARE)
     return made
 
 
-def _joining_head_and_all(app: Any) -> Any:
-    """``app`` joined, and its head kept until then, too."""
+def _buffering_head_and_all(app: Any) -> Any:
+    """``app`` with its body in one piece, and its head kept until then, too."""
 
-    async def joined(scope: Any, receive: Any, send: Any) -> None:
+    async def collected(scope: Any, receive: Any, send: Any) -> None:
         kept: list[Any] = []
 
         async def keep(message: Any) -> None:
@@ -155,11 +155,11 @@ def _joining_head_and_all(app: Any) -> Any:
 
         await buffering_asgi(app)(scope, receive, keep)
 
-    return joined
+    return collected
 
 
 _WSGI = _variants(_plain_wsgi, buffering_wsgi)
-_ASGI = _variants(_plain_asgi, _joining_head_and_all)
+_ASGI = _variants(_plain_asgi, _buffering_head_and_all)
 
 
 def wsgi(environ: Any, start_response: Any) -> Any:
@@ -168,8 +168,8 @@ def wsgi(environ: Any, start_response: Any) -> Any:
     if path.count("/") != 3:
         start_response("404 Not Found", [("Content-Length", "0")])
         return []
-    _, behaviour, variant, _ = path.split("/")
-    return _WSGI[behaviour, variant](environ, start_response)
+    _, behavior, variant, _ = path.split("/")
+    return _WSGI[behavior, variant](environ, start_response)
 
 
 async def asgi(scope: Any, receive: Any, send: Any) -> None:
@@ -180,5 +180,5 @@ async def asgi(scope: Any, receive: Any, send: Any) -> None:
             await send({"type": message["type"] + ".complete"})
             if message["type"] == "lifespan.shutdown":
                 return
-    _, behaviour, variant, _ = scope["path"].split("/")
-    await _ASGI[behaviour, variant](scope, receive, send)
+    _, behavior, variant, _ = scope["path"].split("/")
+    await _ASGI[behavior, variant](scope, receive, send)

@@ -1,4 +1,4 @@
-"""Apps for the servers that the tests boot: one that streams, its joining twin, and one for each way to go wrong.
+"""Apps for the servers that the tests boot: one that streams, its buffering twin, and one for each way to go wrong.
 
 A pause ends when the reader says so where that is possible, else after PAUSE. Loaded by name in another process.
 """
@@ -27,7 +27,7 @@ def streaming(environ: WSGIEnvironment, start_response: StartResponse) -> Iterab
     return _paused()
 
 
-def joined(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+def buffered(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
     """Its twin: the same bytes, all at the end."""
     body = b"".join(_paused())
     start_response("200 OK", [("Content-Type", "text/plain")])

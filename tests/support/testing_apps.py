@@ -81,7 +81,7 @@ class ASGIStream:
 
                 async def listen() -> None:
                     if (await receive())["type"] == "http.disconnect":
-                        self.events.append("told")
+                        self.events.append("disconnected")
                         group.cancel_scope.cancel()
 
                 group.start_soon(listen)

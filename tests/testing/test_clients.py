@@ -22,7 +22,7 @@ def clock() -> Iterator[SteppedClock]:
         yield clock
 
 
-@pytest.mark.parametrize("control", [False, True], ids=["as_is", "joined"])
+@pytest.mark.parametrize("control", [False, True], ids=["as_is", "buffered"])
 def test_werkzeugs_client(control: bool) -> None:
     from werkzeug.test import Client
 
@@ -294,7 +294,7 @@ def test_djangos_client_behind_a_hop_that_holds(django_urls: None) -> None:
         assert_streams(streaming(Client(), via="gae-standard").get("/stream"))
 
 
-@pytest.mark.parametrize("control", [False, True], ids=["as_is", "joined"])
+@pytest.mark.parametrize("control", [False, True], ids=["as_is", "buffered"])
 def test_starlettes_client(control: bool) -> None:
     need("starlette", "httpx2")
     from starlette.testclient import TestClient

@@ -8,6 +8,7 @@ import io
 import logging
 import tracemalloc
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from typing import Any
 
 import anyio
@@ -18,8 +19,9 @@ from hypothesis import strategies as st
 
 from streamproof import Outcome, Trace
 from streamproof.asgi import StreamMiddleware
+from streamproof.testing import Held, assert_streams, buffered, client, tap, trace_of
 from tests.support.asgi_messages import DISCONNECT, LAST, SCOPE, START, never, piece, sending
-from tests.support.buffering import buffering_asgi
+from tests.support.testing_apps import ASGIStream
 
 
 def ignore(trace: Trace) -> None: ...
@@ -106,24 +108,13 @@ def test_the_scope_is_the_servers_and_the_result_the_apps() -> None:
     assert scope == SCOPE
 
 
-@pytest.mark.parametrize("join", [False, True], ids=["as_is", "joined"])
-def test_each_chunk_reaches_the_server_before_the_app_makes_the_next(join: bool) -> None:
-    received: list[bytes] = []
-    in_time: list[bool] = []
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        await send(START)
-        for number in range(3):
-            in_time.append(len(received) == number)
-            await send(piece(b"x", number < 2))
-
-    async def send(message: Any) -> None:
-        if "body" in message:
-            received.append(message["body"])
-
-    recorded = StreamMiddleware(app, on_trace=lambda trace: None)
-    asyncio.run((buffering_asgi(recorded) if join else recorded)(dict(SCOPE), never, send))
-    assert all(in_time) is not join
+@pytest.mark.parametrize("control", [False, True], ids=["as_is", "buffered"])
+def test_each_chunk_reaches_the_reader_before_the_app_makes_the_next(control: bool) -> None:
+    recorded = StreamMiddleware(tap(ASGIStream(3, seconds=0.0)), on_trace=ignore)
+    with client(buffered(recorded) if control else recorded) as http, http.stream("GET", "/") as response:
+        with pytest.raises(Held, match="before the reader held chunk 1") if control else nullcontext():
+            assert_streams(response)
+        assert trace_of(response).stats.bytes == 24
 
 
 def test_the_times_split_the_app_from_the_server() -> None:
@@ -236,7 +227,7 @@ def test_request_messages_pass_receive_as_they_are() -> None:
 
 
 async def cancelled(receive: Any) -> list[Trace]:
-    """What is told of a response whose task is cancelled after its head."""
+    """What is recorded of a response whose task is cancelled after its head."""
     traces: list[Trace] = []
     reached = asyncio.Event()
 
@@ -256,7 +247,7 @@ async def cancelled(receive: Any) -> list[Trace]:
 
 
 @pytest.mark.parametrize("gone", [True, False])
-def test_a_cancelled_task_tells_a_reader_who_left_from_a_shutdown(gone: bool) -> None:
+def test_a_cancelled_task_is_a_reader_who_left_or_a_shutdown(gone: bool) -> None:
     waiting: list[Any] = [{"type": "http.request"}, DISCONNECT] if gone else [{"type": "http.request"}]
 
     async def receive() -> Any:

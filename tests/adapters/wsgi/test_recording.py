@@ -7,6 +7,7 @@ import logging
 import sys
 import tracemalloc
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 from wsgiref.util import FileWrapper
 from wsgiref.validate import validator
@@ -19,10 +20,11 @@ from werkzeug.test import Client
 from werkzeug.wsgi import ClosingIterator
 
 from streamproof import ConfigurationError, Outcome, Trace
-from streamproof.adapters import recording as telling
+from streamproof.adapters import recording
 from streamproof.adapters.wsgi import environ
+from streamproof.testing import Held, assert_streams, buffered, client, tap, trace_of
 from streamproof.wsgi import StreamMiddleware
-from tests.support.buffering import buffering_wsgi
+from tests.support.testing_apps import WSGIStream
 from tests.support.wsgi_server import Body, Server, answering
 
 
@@ -31,7 +33,7 @@ def record(app: Any, **environ: Any) -> tuple[Server, list[Trace]]:
     return Server(StreamMiddleware(app, on_trace=traces.append), **environ), traces
 
 
-def test_without_anybody_to_tell_the_app_is_called_as_it_is() -> None:
+def test_without_an_exporter_the_app_is_called_as_it_is() -> None:
     body = Body(b"a")
     assert Server(StreamMiddleware(answering(body))).body is body
 
@@ -52,19 +54,13 @@ def test_a_stream_becomes_a_trace() -> None:
     assert Trace.from_dict(trace.to_dict()).to_dict() == trace.to_dict()
 
 
-@pytest.mark.parametrize("join", [False, True], ids=["as_is", "joined"])
-def test_each_block_reaches_the_reader_before_the_app_makes_the_next(join: bool) -> None:
-    received: list[bytes] = []
-    in_time: list[bool] = []
-
-    def blocks() -> Iterator[bytes]:
-        for number in range(3):
-            in_time.append(len(received) == number)
-            yield b"%d" % number
-
-    app = StreamMiddleware(answering(blocks()), on_trace=lambda trace: None)
-    received.extend(Server(buffering_wsgi(app) if join else app).body)
-    assert all(in_time) is not join
+@pytest.mark.parametrize("control", [False, True], ids=["as_is", "buffered"])
+def test_each_block_reaches_the_reader_before_the_app_makes_the_next(control: bool) -> None:
+    recorded = StreamMiddleware(tap(WSGIStream(3, seconds=0.0)), on_trace=lambda trace: None)
+    with client(buffered(recorded) if control else recorded) as http, http.stream("GET", "/") as response:
+        with pytest.raises(Held, match="before the reader held chunk 1") if control else nullcontext():
+            assert_streams(response)
+        assert trace_of(response).stats.bytes == 24
 
 
 @pytest.mark.parametrize(("keep", "kept"), [(True, [b"a", b"bb"]), (1, [b"a"]), (False, [])])
@@ -87,14 +83,14 @@ def test_cookies_and_credentials_are_not_recorded_but_their_size_is() -> None:
 
 
 def test_field_names_that_strangers_choose_fill_no_memory_and_hide_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(telling, "_HARMLESS", set())
+    monkeypatch.setattr(recording, "_HARMLESS", set())
     monkeypatch.setattr(environ, "_FIELDS", {})
-    for number in range(2 * telling._MOST_NAMES):
+    for number in range(2 * recording._MOST_NAMES):
         server, traces = record(answering([b"a"]), **{f"HTTP_X_{number}": "a", "HTTP_COOKIE": "secret"})
         server.finish()
         asked = dict(traces[0].request.headers)
         assert (asked[f"X-{number}"], asked["Cookie"]) == ("a", "[redacted]")
-    assert len(telling._HARMLESS) == telling._MOST_NAMES
+    assert len(recording._HARMLESS) == recording._MOST_NAMES
     assert len(environ._FIELDS) == environ._MOST_FIELDS
 
 
@@ -133,7 +129,7 @@ def test_a_reader_who_leaves_in_a_chunk_did_not_accept_it() -> None:
     ],
 )
 @pytest.mark.parametrize("inside", ["next", "the app", "the server"])
-def test_what_ends_a_stream_is_told_apart(raised: BaseException, outcome: str, inside: str) -> None:
+def test_what_ends_a_stream_decides_its_outcome(raised: BaseException, outcome: str, inside: str) -> None:
     traces: list[Trace] = []
     if inside == "the app":
 
@@ -221,7 +217,7 @@ def test_lists_and_tuples_stay_what_they_are(body: Any) -> None:
     assert traces[0].outcome is Outcome.COMPLETE
 
 
-def test_a_list_that_is_never_closed_is_told_when_collected() -> None:
+def test_a_list_that_is_never_closed_is_recorded_when_collected() -> None:
     server, traces = record(answering([b"a"]))
     del server
     gc.collect()
