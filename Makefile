@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint quick newer lock clean
+.PHONY: demo test lint quick sanitize newer lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -14,11 +14,12 @@ help:
 	@echo "make test    check style and types, run every test, and the quick tests on newer Pythons"
 	@echo "make lint    check style and types"
 	@echo "make quick   run the quick tests"
+	@echo "make sanitize  run the tests of the C with AddressSanitizer and UndefinedBehaviorSanitizer"
 	@echo "make newer   run the quick tests on each newer Python of this machine"
 	@echo "make lock    update requirements.lock (needs uv)"
 	@echo "make clean   remove environments, caches and build output"
 
-$(STAMP): requirements.lock pyproject.toml $(wildcard middleware/streamproof/adapters/_counting_c/*)
+$(STAMP): requirements.lock pyproject.toml setup.py middleware/streamproof/adapters/_counting.c
 	@echo "Setting up $(VENV) (about half a minute, only once)."
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes --requirement requirements.lock
@@ -40,12 +41,15 @@ lint: $(STAMP)
 quick: $(STAMP)
 	$(BIN)/python -m pytest -q -m "not servers and not proxies and not browser"
 
+sanitize: $(STAMP)
+	@sh .ci/sanitize
+
 newer: $(STAMP)
 	@sh .ci/newer-pythons
 
 test: $(STAMP) lint
 	$(BIN)/python -m pytest
-	@$(MAKE) --no-print-directory newer
+	@$(MAKE) --no-print-directory sanitize newer
 
 lock:
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \

@@ -74,18 +74,16 @@ class LiveStreams:
 
 def glance(recorder: Recorder, now: float, method: str = "", target: str = "") -> LiveStream:
     """The stream of ``recorder`` as of ``now`` on the middlewares' clock."""
-    running, started = recorder.running, recorder.started_at
-    more = recorder.look() if recorder.look is not None else None
-    chunks, size, accepted = (0, 0, started + running.accepted_at) if more is None else more
-    head = recorder.head
+    running, head = recorder.running, recorder.head
+    age = now - recorder.started_at
     return LiveStream(
         method,
         target,
         None if head is None else head.status,
-        now - started,
-        running.chunks + chunks,
-        running.bytes + size,
-        now - max(accepted, started + running.accepted_at),
+        age,
+        running.chunks,
+        running.bytes,
+        age - running.accepted_at,
     )
 
 

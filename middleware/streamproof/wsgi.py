@@ -8,6 +8,7 @@ Content-Length and the moment of each block stay what they were.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,9 @@ from .adapters.recording import UNREAD, Listener, Listeners, Recording, clock
 from .adapters.via import Route
 from .adapters.wsgi.bodies import recorded
 from .adapters.wsgi.environ import request_of, server_of, target_of, version_and_fields
-from .sansio.http import Headers
+from .sansio.http import Headers, status_code
 from .sansio.recorder import Recorder
+from .sansio.stats import size_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -93,7 +95,9 @@ class StreamMiddleware:
 
     def _recording(self, environ: WSGIEnvironment) -> Recording:
         server = server_of(environ.get("SERVER_SOFTWARE"))
-        recorder = Recorder(UNREAD, clock(), keep_chunks=self._keep_chunks, server=server, sums=compiled.sums())
+        recorder = Recorder(
+            UNREAD, clock(), keep_chunks=self._keep_chunks, server=server, running=compiled.running_stats()
+        )
         return _Recording(recorder, environ.get("REQUEST_METHOD", "GET"), environ, self._listeners)
 
     def _recorded(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -132,19 +136,22 @@ def _start(recording: Recording, start_response: Any, status: str, headers: Any,
             write = start_response(status, headers, exc_info)
         finally:
             exc_info = None  # PEP 3333: avoid a cycle through the traceback
-    if isinstance(status, str) and status[:3].isdigit() and isinstance(headers, (list, tuple)):
-        recording.head(int(status[:3]), tuple(headers))
+    code = status_code(status)
+    if code is not None and isinstance(headers, (list, tuple)):
+        with suppress(TypeError, ValueError, AttributeError):  # fields that cannot be read are not recorded
+            recording.head(code, tuple(headers))
     return None if write is None else partial(_write, recording, write)
 
 
 def _write(recording: Recording, write: Callable[[bytes], object], data: bytes) -> object:
     recorder = recording.recorder
-    kept, produced = bytes(data) if recorder.keeps else None, clock()
+    size, produced = size_of(data), clock()
+    kept = bytes(data) if size and recorder.keeps else None
     try:
         result = write(data)
     except BaseException as error:
-        recorder.chunk(produced, len(data), None, kept)
+        recorder.chunk(produced, size, None, kept)
         recording.gone = recording.gone or isinstance(error, OSError)
         raise
-    recorder.chunk(produced, len(data), clock(), kept)
+    recorder.chunk(produced, size, clock(), kept)
     return result

@@ -6,10 +6,12 @@ import asyncio
 import gc
 import inspect
 import os
+import re
 import subprocess
 import sys
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from pathlib import Path
 from types import coroutine
 from typing import Any
 
@@ -21,7 +23,7 @@ from streamproof.adapters import compiled
 
 from ..support import countings
 
-UNCOMPILED = "TESTS_UNCOMPILED"  # CI runs one Python without a compiler
+UNCOMPILED = "TESTS_UNCOMPILED"  # CI runs one Python without the extension module (tests/__init__.py)
 PIECE = {"type": "http.response.body", "body": b"piece", "more_body": True}
 
 Send = Callable[[Any], Awaitable[None]]
@@ -482,7 +484,7 @@ def test_async_generators_hold_it_without_leaving_anything_behind() -> None:
 
 def counting_objects() -> int:
     gc.collect()
-    return sum(type(found).__name__ in ("Sending", "Sender", "Blocks") for found in gc.get_objects())
+    return sum(type(found).__name__ in ("Sending", "Sender", "Blocks", "RunningStats") for found in gc.get_objects())
 
 
 @BOTH
@@ -497,3 +499,174 @@ def test_one_message_on_its_way_looks_like_a_coroutine() -> None:
     async def server(message: Any) -> None: ...
 
     asyncio.run(serve(app, server, []))
+
+
+# ---- what cannot be read is passed on, and recorded as unknown
+
+
+@BOTH
+@pytest.mark.parametrize("body", [None, "", "text", 7, object()])
+def test_a_body_that_is_not_bytes_reaches_the_server(body: Any) -> None:
+    async def app(send: Send) -> None:
+        await send(message)
+        await send({**PIECE, "more_body": True})
+
+    async def server(message: Any) -> None:
+        seen.append(message)
+
+    told, seen, message = list[Trace](), list[Any](), {**PIECE, "body": body}
+    asyncio.run(serve(app, server, told))
+    assert seen[1] is message
+    assert (told[0].outcome, told[0].stats.bytes) == (Outcome.COMPLETE, 5)
+
+
+@BOTH
+def test_a_message_may_be_given_by_its_name() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(message={"type": "http.response.start", "status": 200, "headers": []})
+        await send(message=PIECE)
+        await send(message={"type": "http.response.body", "body": None})
+
+    async def server(message: Any) -> None:
+        seen.append(message["type"])
+
+    told, seen = list[Trace](), list[str]()
+    asyncio.run(wrap(app, on_trace=told.append)({"type": "http", "method": "GET", "path": "/"}, receive, server))
+    assert len(seen) == 3
+    assert (told[0].outcome, told[0].stats.bytes) == (Outcome.COMPLETE, 5)
+
+
+@BOTH
+def test_a_send_without_a_message_is_refused_as_any_function_refuses_it() -> None:
+    async def app(send: Any) -> None:
+        with pytest.raises(TypeError, match="message"):
+            send()
+        with pytest.raises(TypeError):
+            send(PIECE, PIECE)
+
+    async def server(message: Any) -> None: ...
+
+    asyncio.run(serve(app, server, []))
+
+
+@BOTH
+def test_a_key_that_cannot_be_compared_is_the_servers_to_refuse() -> None:
+    class Key(str):
+        __slots__ = ()
+        __hash__ = str.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            raise ZeroDivisionError
+
+    message = {Key("type"): "http.response.body", Key("body"): b"", Key("more_body"): True}
+
+    async def app(send: Send) -> None:
+        await send(message)
+
+    async def server(message: Any) -> None:
+        seen.append(message)
+
+    told, seen = list[Trace](), list[Any]()
+    asyncio.run(serve(app, server, told))
+    assert seen[1] is message
+    assert (told[0].outcome, told[0].stats.chunks) == (Outcome.COMPLETE, 0)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "head",
+    [
+        {"status": "200", "headers": []},
+        {"headers": []},
+        {"status": 200, "headers": None},
+        {"status": 200, "headers": 5},
+        {"status": 200, "headers": [(b"a",), None]},
+    ],
+    ids=["text", "no status", "no fields", "a number", "no pairs"],
+)
+def test_a_head_that_cannot_be_read_reaches_the_server(head: dict[str, Any]) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(start)
+        await send({"type": "http.response.body", "body": b"all"})
+
+    async def server(message: Any) -> None:
+        seen.append(message)
+
+    told, seen, start = list[Trace](), list[Any](), {"type": "http.response.start", **head}
+    asyncio.run(wrap(app, on_trace=told.append)({"type": "http", "method": "GET", "path": "/"}, receive, server))
+    assert seen[0] is start
+    assert (told[0].outcome, told[0].stats.bytes) == (Outcome.COMPLETE, 3)
+    response = told[0].response
+    assert (response.status, response.headers) == (200, ()) if head.get("status") == 200 else response is None  # type: ignore[union-attr]
+
+
+def call(status: Any, headers: Any, body: Any, told: list[Trace], **options: Any) -> tuple[list[Any], list[Any]]:
+    """What the server sees of a WSGI response."""
+
+    def app(environ: Any, start_response: Any) -> Any:
+        start_response(status, headers)
+        return body
+
+    heads = list[Any]()
+    result = wrap(app, on_trace=told.append, **options)({}, lambda *head: heads.append(head))
+    blocks = list(result)
+    result.close()
+    return heads, blocks
+
+
+@BOTH
+@pytest.mark.parametrize("status", ["²²²", "²²² OK", "", "20", "twenty", b"200 OK", None])
+def test_a_status_that_is_not_a_number_reaches_the_server(status: Any) -> None:
+    told = list[Trace]()
+    heads, blocks = call(status, [], blocks_of(b"body"), told)
+    assert (heads, blocks) == ([(status, [])], [b"body"])
+    assert (told[0].response, told[0].stats.bytes) == (None, 4)
+
+
+@BOTH
+@pytest.mark.parametrize("length", ["9" * 4300, "9" * 4301, "9" * 20, str(2**63)])
+@pytest.mark.parametrize("close", [False, True])
+def test_a_content_length_of_any_length_reaches_the_server(length: str, close: bool) -> None:
+    told, headers = list[Trace](), [("Content-Length", length)]
+
+    def app(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", headers)
+        return blocks_of(b"body")
+
+    seen = list[Any]()
+    result = wrap(app, on_trace=told.append)({}, lambda *head: seen.append(head))
+    if not close:
+        assert list(result) == [b"body"]
+    result.close()
+    assert seen == [("200 OK", headers)]
+    assert told[0].outcome is (Outcome.CLIENT_GONE if close else Outcome.COMPLETE)
+
+
+@BOTH
+@pytest.mark.parametrize("headers", [[("a",)], [None], [(1, 2)], [3]])
+def test_fields_that_are_not_pairs_of_text_reach_the_server(headers: Any) -> None:
+    told = list[Trace]()
+    assert call("200 OK", headers, blocks_of(b"body"), told) == ([("200 OK", headers)], [b"body"])
+    assert told[0].stats.bytes == 4
+
+
+@BOTH
+@pytest.mark.parametrize("keep", [False, True])
+@pytest.mark.parametrize("body", [["text", b"four"], (None, b"four"), blocks_of], ids=["list", "tuple", "iterator"])
+def test_blocks_that_are_not_bytes_reach_the_server(body: Any, keep: bool) -> None:
+    told = list[Trace]()
+    blocks = iter(["text", b"four"]) if callable(body) else body
+    heads, found = call("200 OK", [], blocks, told, keep_chunks=keep)
+    assert found == (["text", b"four"] if callable(body) else list(body))
+    assert told[0].stats.bytes == 4
+
+
+def test_only_the_stable_abi_is_used() -> None:
+    """One build serves every Python: the file's name says so, and no private function is asked for."""
+    if compiled.counting is None:
+        pytest.skip("the compiled counting was not built here: is there a C compiler?")
+    assert compiled.counting.__file__.endswith(".abi3.so")
+    source = (Path(compiled.__file__).parent / "_counting.c").read_text()
+    assert "#define Py_LIMITED_API 0x030B0000" in source
+    assert not re.search(r"\b_Py", source)
+    assert source.count("\n") < 600

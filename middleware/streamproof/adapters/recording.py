@@ -13,7 +13,6 @@ import weakref
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
-from ..sansio.draft import drafted
 from ..sansio.errors import ConfigurationError, StreamProofError
 from ..sansio.findings import Finding
 from ..sansio.http import Headers
@@ -25,8 +24,6 @@ Listener: TypeAlias = Callable[[Trace], object]
 
 #: The one clock of both middlewares, seconds.
 clock = time.perf_counter
-
-_request = drafted(Request)
 
 log = logging.getLogger("streamproof")
 
@@ -210,7 +207,7 @@ class Recording:
             reported_failure=self._request_source.get(FAILED),
         )
         version, headers = self._version_and_fields()
-        self.recorder.request = _request(self.method, self.target, version, redacted(headers))
+        self.recorder.request = Request(self.method, self.target, version, redacted(headers))
         now = at or self.exhausted_at or clock()
         trace = self.recorder.ended(ending.outcome, now, by=ending.by, reason=ending.reason)
         listeners.export(self, trace)

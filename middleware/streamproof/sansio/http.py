@@ -64,9 +64,16 @@ def media_type(headers: Iterable[tuple[str, str]]) -> str:
 
 
 def content_length(headers: Iterable[tuple[str, str]]) -> int | None:
-    """The value of Content-Length, None when absent or not a number."""
+    """The value of Content-Length, None when absent or not a number that fits 64 bits."""
     value = (header(headers, "content-length") or "").strip()
-    return int(value) if value.isascii() and value.isdigit() else None
+    length = int(value) if value.isascii() and value.isdigit() and len(value) < 20 else None
+    return length if length is None or length < 2**63 else None
+
+
+def status_code(line: object) -> int | None:
+    """The code of a status such as ``"200 OK"``, None when it does not begin with three digits."""
+    code = line[:3] if isinstance(line, str) else ""
+    return int(code) if code.isascii() and code.isdigit() and len(code) == 3 else None
 
 
 def accepts(headers: Iterable[tuple[str, str]], coding: str) -> bool:

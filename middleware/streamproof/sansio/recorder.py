@@ -2,11 +2,6 @@
 
 Knows the phases of a response and that its head may be proposed more than once before it is committed (PEP 3333,
 "The start_response() Callable"). Does not know who drives it, nor what a clock is: every time is an argument.
-
-An adapter on its hot path may count in variables of its own, which is the cheapest thing that CPython does, and
-add them up later (:meth:`~.stats.Tally.settle`). It leaves two callables: :attr:`Recorder.settle` adds them up now,
-:attr:`Recorder.look` says how many chunks and bytes are not added up yet, and when downstream last asked for
-more (seconds on its clock), and may be called from any thread.
 """
 
 from __future__ import annotations
@@ -14,12 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum
 
-from .draft import drafted
 from .http import Headers
-from .stats import RunningStats, RunningStatsLike, Stats, read
+from .stats import RunningStats, Stats, read
 from .trace import Chunk, How, Outcome, Request, Response, StreamEnd, Trace
-
-_response, _end, _trace = drafted(Response), drafted(StreamEnd), drafted(Trace)
 
 
 class Phase(Enum):
@@ -31,14 +23,11 @@ class Phase(Enum):
     DONE = "done"
 
 
-_IDLE, _PROPOSED, _COMMITTED, _DONE = Phase  # to ask an enumeration for a member takes longer than what it is for
-
-
 class Recorder:
     """The recording of one response. ``started_at`` is the driver's clock when the request reached the app, seconds.
 
     ``keep_chunks``: False keeps none (constant memory), True every chunk with its bytes, a number the first so many.
-    ``sums`` adds up what comes; by default a new :class:`~.stats.Tally`.
+    ``running`` adds up what comes; by default a new :class:`~.stats.RunningStats`.
     """
 
     __slots__ = (
@@ -46,15 +35,13 @@ class Recorder:
         "_head_at",
         "_keep",
         "_kept",
+        "_over",
         "_status",
         "keeps",
-        "look",
-        "phase",
         "request",
-        "server",
-        "settle",
-        "started_at",
         "running",
+        "server",
+        "started_at",
     )
 
     def __init__(
@@ -64,22 +51,29 @@ class Recorder:
         *,
         keep_chunks: bool | int = False,
         server: str | None = None,
-        sums: RunningStatsLike | None = None,
+        running: RunningStats | None = None,
     ) -> None:
         self.request = request
         self.started_at = started_at
         self.server = server
-        self.phase = _IDLE
-        self.settle: Callable[[], None] | None = None
-        self.look: Callable[[], tuple[int, int, float] | None] | None = None
-        #: The running sums, for an adapter that counts inline.
-        self.running: RunningStatsLike = RunningStats() if sums is None else sums
+        #: What has been counted so far. Any thread may read it; it may be one chunk behind.
+        self.running = RunningStats() if running is None else running
+        self._over = False
         self._head: Response | Headers | Callable[[], Headers] | None = None
         self._head_at: float | None = None
         self._keep: int | None = None if keep_chunks is True else int(keep_chunks)
-        #: Must the adapter hand over every chunk with its bytes (:meth:`chunk`)?
+        #: Does :meth:`chunk` need the bytes of chunks?
         self.keeps = self._keep is None or self._keep > 0
         self._kept: list[Chunk] | None = None
+
+    @property
+    def phase(self) -> Phase:
+        """Where the response stands."""
+        if self._over:
+            return Phase.DONE
+        if self.running.chunks:
+            return Phase.COMMITTED
+        return Phase.IDLE if self._head_at is None else Phase.PROPOSED
 
     @property
     def head(self) -> Response | None:
@@ -89,7 +83,7 @@ class Recorder:
             return head
         assert self._head_at is not None
         headers = head() if callable(head) else head
-        self._head = head = _response(self._status, headers, self._head_at, None, None)
+        self._head = head = Response(self._status, headers, self._head_at)
         return head
 
     def proposed(self, status: int, headers: Headers | Callable[[], Headers], now: float) -> None:
@@ -97,32 +91,28 @@ class Recorder:
 
         A later call replaces it, until the first byte committed it.
         """
-        if (self.phase is _IDLE or self.phase is _PROPOSED) and not self.running.chunks:
-            self.phase = _PROPOSED
+        if not self._over and not self.running.chunks:
             self._head, self._status = headers, status
             self._head_at = now - self.started_at
 
     def chunk(self, at: float, size: int, accepted_at: float | None, data: bytes | None = None) -> None:
-        """One chunk, its times on the driver's clock; ``accepted_at`` is None when nobody took it any more."""
-        if self.settle is not None:
-            self.settle()
+        """Count one chunk, its times on the driver's clock; ``accepted_at`` is None when nobody took it any more.
+
+        ``data`` is its bytes, which are copied when they are to be kept.
+        """
         start = self.started_at
         at -= start
         if accepted_at is not None:
             accepted_at -= start
-        if size and self.phase is not _DONE:
-            self.phase = _COMMITTED
         self.running.add(at, size, accepted_at)
-        if size and self.keeps:
+        if self.keeps and size:
             if self._kept is None:
                 self._kept = []
             if self._keep is None or len(self._kept) < self._keep:
-                self._kept.append(Chunk(at, size, accepted_at, data))
+                self._kept.append(Chunk(at, size, accepted_at, None if data is None else bytes(data)))
 
     def stats(self, now: float) -> Stats:
-        """The figures so far, as of ``now`` on the driver's clock."""
-        if self.settle is not None:
-            self.settle()
+        """The statistics so far, as of ``now`` on the driver's clock."""
         return read(self.running, head_at=self._head_at, end_at=now - self.started_at)
 
     def ended(
@@ -135,12 +125,12 @@ class Recorder:
         reason: str | None = None,
     ) -> Trace:
         """The stream is over: its trace. May be called once; raises RuntimeError at the second call."""
-        if self.phase is _DONE:
+        if self._over:
             raise RuntimeError("This recording has ended already. Expected one end per response. Was it closed twice?")
         stats = self.stats(now)
-        self.phase = _DONE
-        end = _end(now - self.started_at, outcome, how, by, reason)
+        self._over = True
+        end = StreamEnd(now - self.started_at, outcome, how, by, reason)
         # ASGI sends may overlap
         kept = () if self._kept is None else tuple(sorted(self._kept, key=lambda chunk: chunk.at))
         whole = self.keeps and len(kept) == stats.chunks
-        return _trace(self.request, self.head, kept, end, self.server, None if whole else stats)
+        return Trace(self.request, self.head, kept, end, self.server, None if whole else stats)

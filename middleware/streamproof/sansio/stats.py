@@ -1,6 +1,7 @@
-"""The numbers of one stream: first byte, silences, backpressure, gaps; and how they add up chunk by chunk.
+"""The statistics of one stream: first byte, silences, backpressure, gaps; and how they add up chunk by chunk.
 
-Knows only times and sizes. :class:`Tally` is the running sum, in constant memory; :class:`Figures` its reading.
+:class:`RunningStats` counts in constant memory, :class:`Stats` is what it has counted. An optional compiled twin of
+:class:`RunningStats` is in ``adapters/_counting.c``; this one is the reference.
 
 Words: a *gap* is the time between two chunks produced; a *silence* the part of it in which downstream was already
 waiting (produced minus the chunk before accepted), and the wait from the last chunk to the end; *backpressure* the
@@ -12,21 +13,18 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Protocol
-
-from .draft import drafted
+from typing import Any
 
 #: Upper bounds of the gap histogram, seconds; the last bucket is open. Prometheus' default buckets from 5 ms to
 #: 10 s, and beside them 1 ms (one loopback hop), 30 s and 60 s (the idle limits of Heroku and nginx).
 GAP_BOUNDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-
 
 _NO_GAPS = (0,) * (len(GAP_BOUNDS) + 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """The figures of one stream. Times are seconds from the request, durations seconds, sizes bytes.
+    """The statistics of one stream. Times are seconds from the request, durations seconds, sizes bytes.
 
     ``gaps`` counts gaps per bucket of :data:`GAP_BOUNDS` (upper bounds inclusive), one more for all above.
     ``empty_chunks`` are chunks without a byte, not counted in ``chunks``.
@@ -46,12 +44,12 @@ class Stats:
     gaps: tuple[int, ...] = _NO_GAPS
 
     def to_dict(self) -> dict[str, Any]:
-        """The figures as plain data for JSON."""
+        """The statistics as plain data for JSON."""
         return {**asdict(self), "gaps": list(self.gaps)}
 
     @classmethod
     def from_dict(cls, data: object) -> Stats:
-        """The figures in ``data``. Raises ValueError when a member is unknown or the wrong kind."""
+        """The statistics in ``data``. Raises ValueError when a member is unknown or the wrong kind."""
         if not isinstance(data, dict):
             raise ValueError("it is not an object")
         known = {entry.name for entry in fields(cls)}
@@ -66,43 +64,8 @@ class Stats:
         return cls(**{**data, "gaps": tuple(int(count) for count in gaps)})
 
 
-_stats = drafted(Stats)
-
-
-class RunningStatsLike(Protocol):
-    """The running sums of one stream: :class:`Tally`, or one that was compiled. Times are seconds from the request."""
-
-    @property
-    def chunks(self) -> int: ...
-    @property
-    def empty(self) -> int: ...
-    @property
-    def bytes(self) -> int: ...
-    @property
-    def first(self) -> float | None: ...
-    @property
-    def last(self) -> float: ...
-    @property
-    def accepted_at(self) -> float: ...
-    @property
-    def silence(self) -> float: ...
-    @property
-    def silence_at(self) -> float | None: ...
-    @property
-    def backpressure(self) -> float: ...
-    @property
-    def longest_backpressure(self) -> float: ...
-    @property
-    def longest_gap(self) -> float: ...
-    @property
-    def gaps(self) -> Sequence[int] | None: ...
-
-    def add(self, at: float, size: int, accepted_at: float | None, /) -> None:
-        """Count one chunk, produced and accepted at these times; ``accepted_at`` is None when nobody took it."""
-
-
 class RunningStats:
-    """Adds chunks up as they come. Constant memory."""
+    """Adds chunks up as they come. Constant memory. Times are seconds from the request."""
 
     __slots__ = (
         "accepted_at",
@@ -125,11 +88,11 @@ class RunningStats:
         self.last = self.accepted_at = 0.0
         self.silence = self.backpressure = self.longest_backpressure = self.longest_gap = 0.0
         self.silence_at: float | None = None
-        self.gaps: list[int] | None = None
+        self.gaps: Sequence[int] | None = None
 
-    def add(self, at: float, size: int, accepted_at: float | None) -> None:
-        """Count one chunk, produced and accepted at these times."""
-        if not size:
+    def add(self, at: float, size: int, accepted_at: float | None, /) -> None:
+        """Count one chunk, produced and accepted at these times; ``accepted_at`` is None when nobody took it."""
+        if size <= 0:
             self.empty += 1
             return
         if self.first is None:
@@ -138,9 +101,10 @@ class RunningStats:
             gap = at - self.last
             if gap > self.longest_gap:
                 self.longest_gap = gap
-            if self.gaps is None:
-                self.gaps = [0] * (len(GAP_BOUNDS) + 1)
-            self.gaps[bisect_left(GAP_BOUNDS, gap)] += 1
+            gaps: Any = self.gaps
+            if gaps is None:
+                self.gaps = gaps = [0] * (len(GAP_BOUNDS) + 1)
+            gaps[bisect_left(GAP_BOUNDS, gap)] += 1
             silence = at - self.accepted_at
             if silence > self.silence:
                 self.silence, self.silence_at = silence, self.accepted_at
@@ -155,58 +119,33 @@ class RunningStats:
         if waited > self.longest_backpressure:
             self.longest_backpressure = waited
 
-    def notice(self, gap: float, silence: float, silence_at: float) -> tuple[float, float]:
-        """Take a gap that may be the longest, or too long for the first bucket, or hold the longest silence.
 
-        For a driver that counts inline. Returns up to which gap, and up to which silence, none need be noticed. The
-        rest comes with :meth:`settle`.
-        """
-        if gap > self.longest_gap:
-            self.longest_gap = gap
-        if gap > GAP_BOUNDS[0]:
-            if self.gaps is None:
-                self.gaps = [0] * (len(GAP_BOUNDS) + 1)
-            self.gaps[bisect_left(GAP_BOUNDS, gap)] += 1
-            self.gaps[0] -= 1  # settle() puts all gaps there
-        if silence > self.silence:
-            self.silence, self.silence_at = silence, silence_at
-        return min(self.longest_gap, GAP_BOUNDS[0]), self.silence
-
-    def settle(
-        self, chunks: int, size: int, empty: int, last: float, accepted_at: float, waited: float, longest: float
-    ) -> None:
-        """Take the sums of chunks counted inline: each after the first of the stream, its gap noticed when need be."""
-        if not chunks:
-            self.empty += empty
-            return
-        if self.gaps is None:
-            self.gaps = [0] * (len(GAP_BOUNDS) + 1)
-        self.gaps[0] += chunks
-        self.chunks += chunks
-        self.bytes += size
-        self.empty += empty
-        self.last, self.accepted_at = last, accepted_at
-        self.backpressure += waited
-        if longest > self.longest_backpressure:
-            self.longest_backpressure = longest
+def size_of(data: object) -> int:
+    """How many bytes are in ``data``; 0 when it is not bytes."""
+    if isinstance(data, bytes):
+        return len(data)
+    try:
+        return memoryview(data).nbytes  # type: ignore[arg-type]
+    except TypeError:
+        return 0
 
 
-def read(sums: RunningStatsLike, *, head_at: float | None, end_at: float) -> Stats:
-    """The figures up to ``end_at`` (seconds): what came, and the silence since."""
-    silence, silence_at, first, gaps = sums.silence, sums.silence_at, sums.first, sums.gaps
-    if first is not None and end_at - sums.accepted_at > silence:
-        silence, silence_at = end_at - sums.accepted_at, sums.accepted_at
-    return _stats(
+def read(running: RunningStats, *, head_at: float | None, end_at: float) -> Stats:
+    """The statistics up to ``end_at`` (seconds from the request): what came, and the silence since."""
+    silence, silence_at, first, gaps = running.silence, running.silence_at, running.first, running.gaps
+    if first is not None and end_at - running.accepted_at > silence:
+        silence, silence_at = end_at - running.accepted_at, running.accepted_at
+    return Stats(
         head_at,
         first,
-        None if first is None else sums.last,
-        sums.chunks,
-        sums.empty,
-        sums.bytes,
+        None if first is None else running.last,
+        running.chunks,
+        running.empty,
+        running.bytes,
         silence,
         silence_at,
-        sums.backpressure,
-        sums.longest_backpressure,
-        sums.longest_gap,
+        running.backpressure,
+        running.longest_backpressure,
+        running.longest_gap,
         _NO_GAPS if gaps is None else tuple(gaps),
     )

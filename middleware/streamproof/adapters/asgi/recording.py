@@ -1,8 +1,8 @@
 """The ``receive`` and ``send`` of an ASGI server under record, and how its stream ended.
 
 Knows the messages of the ASGI specification, "HTTP & WebSocket ASGI Message Format", and passes each on as the object
-it is (a head whose fields can be read only once: with a list of them). Does not know hops. How a
-stream ended is decided in ``sansio/outcome.py``.
+it is (a head whose fields can be read only once: with a list of them). What it cannot read is passed on and not
+recorded. How a stream ended is decided in ``sansio/outcome.py``.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import inspect
 import os
 import sys
 from asyncio import CancelledError
-from collections.abc import Generator, MutableMapping
+from collections.abc import Awaitable, Generator, MutableMapping
 from time import perf_counter
 from typing import Any
 
 from ...sansio.http import Headers
 from ...sansio.recorder import Recorder
-from ...sansio.stats import RunningStats
+from ...sansio.stats import RunningStats, size_of
 from .. import compiled
 from ..recording import UNREAD, Listeners, Recording, clock, redacted
 from .scope import App, Message, Receive, Scope, Send, rereadable, target, texts, version_and_fields
@@ -38,7 +38,7 @@ if compiled.counting is not None:
 
 def begun(scope: Scope, keep_chunks: bool | int, listeners: Listeners) -> Recording:
     """A recording that begins now."""
-    recorder = Recorder(UNREAD, clock(), keep_chunks=keep_chunks, sums=compiled.sums())
+    recorder = Recorder(UNREAD, clock(), keep_chunks=keep_chunks, running=compiled.running_stats())
     return _Recording(recorder, scope.get("method", "GET"), scope, listeners)
 
 
@@ -71,7 +71,10 @@ class _Encoded(tuple[tuple[bytes, bytes], ...]):
     __slots__ = ()
 
     def __call__(self) -> Headers:
-        return redacted(texts(self))
+        try:
+            return redacted(texts(self))
+        except (TypeError, ValueError):  # not pairs of bytes
+            return ()
 
 
 class Watched:
@@ -94,126 +97,73 @@ class Watched:
         return message
 
     def sender(self) -> Send:
-        """The ``send`` for the app."""
+        """The ``send`` for the app: :meth:`send`, or the compiled one that does the same for plain pieces of a body."""
         recorder = self._recording.recorder
-        if recorder.keeps:
-            return self.other
-        running, start = recorder.running, recorder.started_at
-        if isinstance(running, RunningStats):
-            return self._counting(running, start)
-        counted: Send = compiled.counting.Sender(
-            self._send, running, start, self, None if clock is perf_counter else clock
-        )
+        if recorder.keeps or type(recorder.running) is RunningStats:
+            return self.send
+        given = None if clock is perf_counter else clock
+        counted: Send = compiled.counting.Sender(self._send, recorder.running, recorder.started_at, self, given)
         return counted
 
-    def _counting(self, running: RunningStats, start: float) -> Send:
-        """The same in Python: pieces of the body are counted in variables of its own, which costs least."""
-        recorder, inner, other, refused = self._recording.recorder, self._send, self.other, self.refused
-        chunks = size = empty = 0
-        last = accepted = waited = longest = limit = quiet = 0.0
-        begun = False
-
-        async def send(message: Message) -> None:
-            nonlocal chunks, size, empty, last, accepted, waited, longest, limit, quiet, begun
-            try:
-                # Read now: a middleware downstream may change the message in place.
-                more, length = message["more_body"], len(message["body"])
-            except (KeyError, TypeError):
-                return await other(message)
-            if not more:
-                return await other(message)
-            produced = clock()
-            try:
-                await inner(message)
-            except BaseException as error:
-                refused(error, produced, length, None)
-                raise
-            now = clock()
-            if not begun:
-                running.add(produced - start, length, now - start)
-                begun = bool(length)
-            elif not length:
-                empty += 1
-                return None
-            else:
-                gap = produced - last
-                if gap > limit or produced - accepted > quiet:
-                    limit, quiet = running.notice(gap, produced - accepted, accepted - start)
-                wait = now - produced
-                waited += wait
-                if wait > longest:
-                    longest = wait
-                chunks += 1
-                size += length
-            last = produced
-            accepted = now
-            return None
-
-        def settle() -> None:
-            nonlocal chunks, size, empty, waited
-            running.settle(chunks, size, empty, last - start, accepted - start, waited, longest)
-            chunks = size = empty = 0
-            waited = 0.0
-
-        recorder.settle = settle
-        if self._recording.watched:
-            recorder.look = lambda: (chunks, size, accepted) if begun else None
-        return send
-
-    async def other(self, message: Message) -> None:
-        """Any message but a plain piece of the body."""
-        recording, kind = self._recording, message.get("type")
-        recorder = recording.recorder
-        if kind == "http.response.start":
-            message = rereadable(message)
-            status, headers = message.get("status", 0), _Encoded(message.get("headers", ()))
-            self._trailers = bool(message.get("trailers", False))
-            try:
-                await self._send(message)
-            except OSError:
-                recording.gone = True
-                raise
-            recording.head(status, headers)
-            return
+    async def send(self, message: Message) -> None:
+        """Pass ``message`` on to the server, and record it. It is read first: a middleware below may change it."""
+        kind = size = body = None
         last = False
-        size, data = 0, None
-        if kind == "http.response.body":
-            body, last = message.get("body", b""), not message.get("more_body", False)
-            size = memoryview(body).nbytes if not isinstance(body, bytes) else len(body)
-            data = bytes(body) if recorder.keeps else None
-        elif kind == "http.response.pathsend":
-            size, last = _path_size(message.get("path")), True
-        elif kind == "http.response.zerocopysend":
-            size, last = int(message.get("count") or 0), not message.get("more_body", False)
-        elif kind == "http.response.trailers":
-            gone = recording.gone
-            await self._passed(message)
-            if not message.get("more_trailers", False) and recording.exhausted_at is not None:
-                recording.finish("complete", reader_gone=gone)
+        try:
+            kind = message["type"]
+            if kind == "http.response.body":
+                body, last = message.get("body", b""), not message.get("more_body", False)
+                size = len(body) if type(body) is bytes else size_of(body)
+            elif kind == "http.response.pathsend":
+                size, last = _path_size(message.get("path")), True
+            elif kind == "http.response.zerocopysend":
+                size, last = _whole(message.get("count")), not message.get("more_body", False)
+            elif kind == "http.response.trailers":
+                last = not message.get("more_trailers", False)
+        except Exception:  # not a message of ASGI: the server may know what it is
+            kind = size = None
+        if size is None:
+            await self._other(kind, last, message)
             return
-        else:
-            await self._passed(message)
-            return
+        recording = self._recording
+        recorder = recording.recorder
+        data = bytes(body) if body is not None and size and recorder.keeps else None
         # Before: hypercorn says http.disconnect while it sends the last message.
         produced, gone = clock(), recording.gone
         try:
             await self._send(message)
         except BaseException as error:
-            self.refused(error, produced, size, data)
+            self.refused(error)
+            recorder.chunk(produced, size, None, data)
             raise
         now = clock()
-        if not recording.exported:
-            recorder.chunk(produced, size, now, data)
+        recorder.chunk(produced, size, now, data)
         if last:
             recording.exhausted_at = now
             if not self._trailers:
                 recording.finish("complete", reader_gone=gone)
 
+    async def _other(self, kind: object, last: bool, message: Message) -> None:
+        """Pass on what has no bytes of the body; ``last``: the last of the trailers."""
+        recording = self._recording
+        if kind == "http.response.start":
+            message, status, fields, self._trailers = _head(message)
+            await self._passed(message)
+            if status is not None:
+                recording.head(status, fields)
+        elif kind == "http.response.trailers":
+            gone = recording.gone
+            await self._passed(message)
+            if last and recording.exhausted_at is not None:
+                recording.finish("complete", reader_gone=gone)
+        else:
+            await self._passed(message)
+
     async def _passed(self, message: Message) -> None:
         try:
             await self._send(message)
-        except OSError:
-            self._recording.gone = True
+        except OSError as error:
+            self.refused(error)
             raise
 
     async def raised(self, error: BaseException) -> None:
@@ -229,11 +179,30 @@ class Watched:
         """The app returned."""
         self._recording.finish("returned")
 
-    def refused(self, error: BaseException, produced: float, size: int, data: bytes | None) -> None:
+    def refused(self, error: BaseException) -> None:
+        """Note that the server raised ``error`` instead of taking a message."""
         if isinstance(error, OSError):
             self._recording.gone = True
-        if not self._recording.exported:
-            self._recording.recorder.chunk(produced, size, None, data)
+
+    @staticmethod
+    async def awaited(awaitable: Awaitable[object]) -> None:
+        """Await ``awaitable``, as a coroutine: what was compiled drives nothing else."""
+        await awaitable
+
+
+def _head(message: Message) -> tuple[Message, int | None, _Encoded, bool]:
+    """The head in ``message``, with fields that can be read twice; its status, its fields, and whether trailers follow.
+
+    A status of None and no fields stand for what cannot be read.
+    """
+    status, fields, trailers = None, _Encoded(), False
+    try:
+        status, trailers = message.get("status"), bool(message.get("trailers", False))
+        message = rereadable(message)
+        fields = _Encoded(message.get("headers", ()))
+    except Exception:  # the server may know what it is
+        pass
+    return message, status if isinstance(status, int) else None, fields, trailers
 
 
 async def _disconnected(receive: Receive) -> bool:
@@ -287,3 +256,7 @@ def _path_size(path: Any) -> int:
         return os.stat(path).st_size
     except (OSError, TypeError):
         return 0
+
+
+def _whole(count: object) -> int:
+    return count if isinstance(count, int) else 0

@@ -7,16 +7,15 @@ how a stream ended is decided in ``sansio/outcome.py``. Does not know heads, nor
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterable, Iterator
-from functools import partial
+from contextlib import suppress
 from time import perf_counter
 from types import GeneratorType
-from typing import Any, cast
+from typing import Any
 
 from werkzeug.wsgi import ClosingIterator
 
-from ...sansio.stats import RunningStats
+from ...sansio.stats import RunningStats, size_of
 from .. import compiled
 from ..recording import Recording, clock
 from .buffered_bodies import RecordedList, RecordedTuple, SizedBody, close_recorded, recorded_file
@@ -73,12 +72,9 @@ class RecordedBody(ClosingIterator):
     def __iter__(self) -> Iterator[bytes]:  # type: ignore[override]
         if self._blocks is None:
             recording = self._recording
-            record = _record if isinstance(recording.recorder.running, RunningStats) else _compiled
-            if recording.recorder.keeps:
-                record = _record_kept
-            self._blocks = record(() if self._iterable is None else self._iterable, recording)
-            if recording.watched and record is _record:
-                recording.recorder.look = partial(_look, weakref.ref(self._blocks))
+            recorder = recording.recorder
+            counted = _counted if recorder.keeps or type(recorder.running) is RunningStats else _compiled
+            self._blocks = counted(() if self._iterable is None else self._iterable, recording)
         return self._blocks
 
     def __next__(self) -> bytes:
@@ -102,85 +98,28 @@ class RecordedBody(ClosingIterator):
 
 
 def _compiled(iterable: Iterable[bytes], recording: Recording) -> Iterator[bytes]:
-    """As :func:`_record`, by an iterator that was compiled."""
+    """As :func:`_counted`, by an iterator that was compiled."""
     try:
         blocks = iter(iterable)
     except BaseException as error:
         recording.app_raised(error)
         raise
     recorder, given = recording.recorder, None if clock is perf_counter else clock
-    counted: Iterator[bytes] = compiled.counting.Blocks(
-        blocks, recorder.running, recorder.started_at, recording, Recording.app_raised, given
-    )
+    counted: Iterator[bytes] = compiled.counting.Blocks(blocks, recorder.running, recorder.started_at, recording, given)
     return counted
 
 
-def _record(iterable: Iterable[bytes], recording: Recording) -> Iterator[bytes]:
-    """The blocks, counted in local variables: the least that full figures can cost a block. Times as the clock says."""
-    running, start = cast(RunningStats, recording.recorder.running), recording.recorder.started_at
-    chunks = size = empty = 0
-    waited = longest = limit = quiet = last = 0.0
-    accepted = None
-    try:
-        blocks = iter(iterable)
-        for block in blocks:
-            produced = clock()
-            yield block
-            accepted = clock()
-            running.add(produced - start, len(block), accepted - start)
-            if block:
-                break
-        if accepted is not None:
-            last = produced
-            for block in blocks:
-                produced = clock()
-                yield block
-                now = clock()
-                if not (length := len(block)):
-                    empty += 1
-                    continue
-                gap = produced - last
-                if gap > limit or produced - accepted > quiet:
-                    limit, quiet = running.notice(gap, produced - accepted, accepted - start)
-                wait = now - produced
-                waited += wait
-                if wait > longest:
-                    longest = wait
-                chunks += 1
-                size += length
-                last = produced
-                accepted = now
-    except GeneratorExit:
-        if accepted is not None:
-            running.settle(chunks, size, empty, last - start, accepted - start, waited, longest)
-            chunks = empty = 0
-        running.add(produced - start, len(block), None)
-        raise
-    except BaseException as error:
-        recording.app_raised(error)
-        raise
-    finally:
-        if accepted is not None and (chunks or empty):
-            running.settle(chunks, size, empty, last - start, accepted - start, waited, longest)
-    recording.exhausted_at = clock()
-
-
-def _look(blocks: weakref.ref[Any]) -> tuple[int, int, float] | None:
-    """What :func:`_record` has in its variables; None before the first byte and at the end."""
-    frame = getattr(blocks(), "gi_frame", None)
-    found = {} if frame is None else frame.f_locals
-    return (found["chunks"], found["size"], found["accepted"]) if found.get("accepted") is not None else None
-
-
-def _record_kept(iterable: Iterable[bytes], recording: Recording) -> Iterator[bytes]:
+def _counted(iterable: Iterable[bytes], recording: Recording) -> Iterator[bytes]:
+    """The blocks of ``iterable``, each counted when the server asks for the next."""
     chunk = recording.recorder.chunk
+    produced, block = 0.0, b""
     try:
         for block in iterable:
             produced = clock()
             yield block
-            chunk(produced, len(block), clock(), bytes(block))
+            chunk(produced, len(block) if type(block) is bytes else size_of(block), clock(), block)
     except GeneratorExit:
-        chunk(produced, len(block), None, bytes(block))
+        chunk(produced, size_of(block), None, block)
         raise
     except BaseException as error:
         recording.app_raised(error)
@@ -189,9 +128,5 @@ def _record_kept(iterable: Iterable[bytes], recording: Recording) -> Iterator[by
 
 
 def _stop(blocks: Iterator[bytes]) -> None:
-    try:
+    with suppress(ValueError):  # it is running: closed from another thread, and its chunk is not at hand
         blocks.close()  # type: ignore[attr-defined]
-    except ValueError:
-        pass  # it is running: closed from another thread, and its chunk is not at hand
-    except TypeError:
-        pass  # the block at hand was no bytes: the server has refused it already

@@ -13,6 +13,7 @@ from typing import IO, Any
 
 from ...sansio.http import content_length, has_body
 from ...sansio.outcome import decide
+from ...sansio.stats import size_of
 from ..recording import Recording, clock
 
 
@@ -48,8 +49,8 @@ class _Whole:
         """Note the chunk; return this."""
         blocks: Iterable[bytes] = self  # type: ignore[assignment]
         self._recording = recording
-        data = b"".join(blocks) if recording.recorder.keeps else None
-        _one_chunk(recording, sum(map(len, blocks)), data)
+        data = b"".join(filter(size_of, blocks)) if recording.recorder.keeps else None
+        _one_chunk(recording, sum(map(size_of, blocks)), data)
         return self
 
     def close(self) -> None:
@@ -97,7 +98,7 @@ def _count(iterable: Iterable[bytes], recording: Recording, seen: list[float]) -
         for block in iterable:
             if not seen:
                 seen[:] = (clock(), 0)
-            seen[1] += len(block)
+            seen[1] += size_of(block)
             yield block
     except GeneratorExit:
         raise
