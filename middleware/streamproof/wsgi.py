@@ -8,7 +8,6 @@ Content-Length and the moment of each block stay what they were.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -138,8 +137,10 @@ def _start(recording: Recording, start_response: Any, status: str, headers: Any,
             exc_info = None  # PEP 3333: avoid a cycle through the traceback
     code = status_code(status)
     if code is not None and isinstance(headers, (list, tuple)):
-        with suppress(TypeError, ValueError, AttributeError):  # fields that cannot be read are not recorded
+        try:  # noqa: SIM105 - contextlib.suppress costs half a microsecond a response
             recording.head(code, tuple(headers))
+        except (TypeError, ValueError, AttributeError):  # fields that cannot be read are not recorded
+            pass
     return None if write is None else partial(_write, recording, write)
 
 
