@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from streamproof.adapters import compiled
 
-from . import costs, drive, pumped, wire
+from . import costs, crowd, drive, policies, pumped, wire
 
 #: Layers with a thread or a timer, whose instructions callgrind would add to those of a chunk.
 THREADED = ("streamproof, entrypoint", "streamproof, via", "streamproof, timed via")
@@ -55,6 +55,8 @@ def main() -> int:
     parser.add_argument("--throughput", action="store_true", help="run wrk on gunicorn and uvicorn, 100 x 512 B")
     parser.add_argument("--soak", action="store_true", help="run 1000 readers on uvicorn, 200 on gthread")
     parser.add_argument("--pumped", action="store_true", help="CPU time per chunk of a pumped WSGI app, at four gaps")
+    parser.add_argument("--policies", action="store_true", help="CPU time per chunk of policies, beside peers")
+    parser.add_argument("--crowd", type=int, metavar="STREAMS", help="run so many open streams on one uvicorn process")
     parser.add_argument("--pure", action="store_true", help="count in Python, without the compiled part")
     parser.add_argument("--seconds", type=float, default=60, help="duration of a soak (default: %(default)s)")
     arguments = parser.parse_args()
@@ -71,6 +73,10 @@ def main() -> int:
     elif arguments.soak:
         _print(wire.soak("uvicorn", 1000, arguments.seconds))
         _print(wire.soak("gunicorn gthread", 200, arguments.seconds))
+    elif arguments.policies:
+        _print(policies.table(arguments.rounds))
+    elif arguments.crowd:
+        _print(crowd.table(arguments.crowd, min(arguments.seconds, 20)))
     else:
         for protocol in ("wsgi", "asgi"):
             _print(table(protocol, arguments.rounds, counted=not arguments.no_instructions) + "\n")

@@ -1,23 +1,22 @@
-"""The ASGI middleware: records every HTTP response of an app, and puts hops between it and its server when asked to.
+"""The ASGI middleware: options and wiring. Scopes of another type than http (websocket, lifespan) go to the app as is.
 
-Knows the ASGI 3.0 specification, "HTTP & WebSocket ASGI Message Format". Scopes of another type (websocket, lifespan)
-go to the app untouched. The hops are in ``adapters/asgi/hops.py``. Without hops messages are passed on as the objects
-they are, the scope too, and what the app returns is returned. How a stream ended is in ``adapters/asgi/recording.py``.
+A response that is only recorded passes through ``adapters/asgi/recording.py``: messages and scope are the objects that
+they were, and what the app returns is returned. A policy or a via are carried out by ``adapters/asgi/driver.py``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from .adapters.asgi.recording import Watched, begun, recorded
-from .adapters.asgi.scope import App, Receive, Scope, Send, request_of
+from .adapters.asgi.recording import Watched, begun
+from .adapters.asgi.scope import App, Receive, Scope, Send
 from .adapters.recording import Listener, Listeners
 from .adapters.via import Route
 
 if TYPE_CHECKING:
     from .adapters.budgets import OnViolation
+    from .adapters.policy import PreparedPolicy
     from .profiles import Profile, Via
     from .sansio.findings import Budget
     from .sansio.flush import FlushPolicy
@@ -59,16 +58,21 @@ class StreamMiddleware:
         on_violation: OnViolation = "log",
     ) -> None:
         self._app = app
+        self._prepared: PreparedPolicy | None = None
         if policy is not None or budget is not None:
-            from .adapters.asgi.flush import apply_policy
-            from .adapters.budgets import enforced
+            from .adapters.budgets import prepare
 
-            self._app, on_trace = enforced(app, apply_policy, policy, budget, on_violation, on_trace)
+            self._prepared, on_trace = prepare(policy, budget, on_violation, on_trace)
         #: Who is called for scopes of another type than http.
-        self.others = self._app
+        self.others = app
         self._listeners = Listeners(on_trace)
         self._keep_chunks = keep_chunks
         self._route = None if via is None else Route(via)
+        self._begin: Any = None
+        if self._prepared is not None or self._route is not None:
+            from .adapters.asgi.driver import begin
+
+            self._begin = begin
 
     # Exactly these parameters: uvicorn takes an app that can be called without any for a factory.
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
@@ -76,10 +80,17 @@ class StreamMiddleware:
             http = scope["type"] == "http"
         except (KeyError, TypeError):  # what asgiref's StatelessServer speaks: the scope is an address, say
             http = False
-        if not http or self._route is not None or not self._listeners:
-            return await self._unrecorded(http, scope, receive, send)
+        if not http:
+            return await self.others(scope, receive, send)
+        recording = begun(scope, self._keep_chunks, self._listeners) if self._listeners else None
+        if self._begin is not None:
+            driver = self._begin(self._prepared, self._route, recording, scope, receive, send)
+            if driver is not None:
+                return await driver.run(self._app, driver.inside(scope))
+        if recording is None:
+            return await self._app(scope, receive, send)
         # As recorded() does, without a coroutine of its own: an open stream keeps each.
-        watched = Watched(begun(scope, self._keep_chunks, self._listeners), receive, send)
+        watched = Watched(recording, receive, send)
         try:
             result = await self._app(scope, watched, watched.sender())
         except BaseException as error:
@@ -87,14 +98,3 @@ class StreamMiddleware:
             raise
         watched.returned()
         return result
-
-    async def _unrecorded(self, http: bool, scope: Scope, receive: Receive, send: Send) -> Any:
-        if not http:
-            return await self.others(scope, receive, send)
-        if self._route is None:
-            return await self._app(scope, receive, send)
-        from .adapters.asgi.hops import through
-
-        recording = begun(scope, self._keep_chunks, self._listeners) if self._listeners else None
-        app = self._app if recording is None else partial(recorded, self._app, recording)
-        return await through(self._route, app, scope, receive, send, request_of(scope), recording)

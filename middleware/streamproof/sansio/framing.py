@@ -33,20 +33,28 @@ _AT_EVENT_END = re.compile(rb"(?:\n\r?\n|\r\r\n?)\Z")
 class Scanner:
     """Follows one body. :attr:`at_boundary` says whether bytes may be added between those seen and those to come."""
 
-    __slots__ = ("_ends", "_tail", "at_boundary")
+    __slots__ = ("_ends", "_tail")
 
     def __init__(self, ends: Ends) -> None:
         self._ends = ends
         self._tail = b"\n\n"  # a body begins at a boundary
-        self.at_boundary = ends != "nowhere"
+
+    @property
+    def at_boundary(self) -> bool:
+        """May bytes be added here? Worked out when it is asked, because few chunks are followed by the question."""
+        if self._ends == "event":
+            # After LF CR the LF of the same line end may follow; after CR CR the stream is known to use bare CR.
+            return _AT_EVENT_END.search(self._tail) is not None
+        return self._ends == "line" and self._tail.endswith(b"\n")
 
     def see(self, data: bytes | memoryview) -> None:
         """Go on by ``data``."""
-        if self._ends == "nowhere" or not data:
-            return
-        self._tail = tail = (self._tail + bytes(data[-_LOOK_BACK:]))[-_LOOK_BACK:]
-        # After LF CR the LF of the same line end may follow; after CR CR the stream is known to use bare CR.
-        self.at_boundary = tail.endswith(b"\n") if self._ends == "line" else bool(_AT_EVENT_END.search(tail))
+        tail = bytes(data[-_LOOK_BACK:])
+        self._tail = tail if len(tail) == _LOOK_BACK else (self._tail + tail)[-_LOOK_BACK:]
+
+    def unsure(self) -> None:
+        """Forget what came before: only what is seen from now on makes a boundary."""
+        self._tail = b"\0"
 
     def find(self, data: bytes | memoryview) -> Sequence[int]:
         """Go on by ``data``, and say where in it the boundaries are: offsets of the byte after each."""

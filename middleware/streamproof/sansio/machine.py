@@ -111,6 +111,8 @@ class Stage:
     so a trace without data is not enough.
     """
 
+    __slots__ = ()
+
     deadline: float | None = None
     transparent: bool = False
     needs_data: bool = False
@@ -137,7 +139,6 @@ class Stage:
 
     def wake(self, now: float) -> Events:
         """The deadline has come. Only a stage that sets one is called."""
-        self.deadline = None
         return ()
 
     @property
@@ -163,6 +164,8 @@ def framed(data: bytes | memoryview, framing: Framing) -> Data:
 
 class Row:
     """Machines in a row that look like one: what leaves one enters the next."""
+
+    __slots__ = ("_machines", "_readers")
 
     def __init__(self, machines: Sequence[Stage]) -> None:
         self._machines = list(machines)

@@ -1,25 +1,30 @@
-"""Turns of the event loop: an app that never gives way is made to, and one that blocks the loop is found.
+"""What the streams of one event loop share: one timer for all their deadlines, and when the loop last turned.
 
-Knows asyncio. A send that had to wait has given way by itself; :class:`Noticing` tells. Does not know messages.
+Made by the first stream of a loop and gone with the last (:func:`enter`). An app that never waits is made to give way
+by it, and one that keeps the loop from turning is found by it. Does not know messages or machines.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Generator
+from contextvars import Context
+from heapq import heappop, heappush
+from math import ceil
+from types import coroutine
+from typing import Any, Protocol
 
 from ...sansio.findings import Finding
-from ...sansio.flush.policy import OnHold
-from .. import holds
 from ..recording import clock, log
 
-#: Turns that a chunk needs to leave a server that writes when its socket is ready (Daphne): in the first the loop asks
-#: whether it is, and what it then does comes after the tasks that were waiting already.
-_TURNS = 2
+#: Ticks a second of the timer. Whatever is a second or more away waits for every eighth: 16 ms late, never early.
+_TICKS = 512
+_COARSE = 8
 
-#: Seconds without a turn that are worth a word: what asyncio itself calls a slow callback (``slow_callback_duration``).
-_SLOW = 0.1
-
+#: An app that never waits lets the loop turn so often, seconds.
+TURN = 0.001
+#: Whether apps that wait by themselves also block the loop is looked at so often, seconds.
+SAMPLE = 0.05
 
 _warned = False
 
@@ -31,74 +36,157 @@ def in_asyncio() -> bool:
         asyncio.get_running_loop()
     except RuntimeError:
         if not _warned:
-            log.warning("A flush policy needs asyncio, and another event loop runs this app: it is served as it is.")
+            log.warning("A policy or a via needs asyncio, and another event loop runs this app: it is served as it is.")
             _warned = True
         return False
     return True
 
 
-async def give_way() -> None:
-    """Let everything else that is ready run, and what the server has to write leave."""
-    for _ in range(_TURNS):
-        await asyncio.sleep(0)
+@coroutine
+def _two_turns() -> Generator[None, None, None]:
+    # A server that writes when its socket is ready (Daphne) needs two: in the first the loop asks whether it is, and
+    # what it then does comes after the tasks that were waiting already.
+    yield
+    yield
 
 
-class LoopWatch:
-    """Finds the app that keeps the event loop from turning between two of its chunks. Says so once a response."""
+def blocked_loop(seconds: float, limit: float) -> Finding:
+    """The finding that an app blocks its event loop."""
+    text = f"the app kept the event loop from running for {seconds:.3f} s between two chunks"
+    hint = "Does it sleep or compute in an async function? Every other reader waits meanwhile."
+    return Finding("SP402", "blocked-loop", text, hint, seconds, limit)
 
-    def __init__(self, on_hold: OnHold) -> None:
-        self._on_hold = on_hold
-        self._left_at = 0.0
-        self._turned = True
 
-    def chunk_left(self) -> None:
-        """The app goes on: does the loop turn before its next chunk?"""
-        if self._left_at < 0:
+class Timed(Protocol):
+    """Something that has a deadline; ``tick`` is None, and the timer's from then on."""
+
+    tick: int | None
+
+    def due(self, now: float) -> None:
+        """The deadline that was set has come."""
+        ...
+
+
+class StreamLoop:
+    """One event loop, as its streams see it."""
+
+    __slots__ = (
+        "_buckets",
+        "_handle",
+        "_handle_tick",
+        "_loop",
+        "_marks",
+        "_streams",
+        "_ticks",
+        "last",
+        "mark",
+        "turned_at",
+    )
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._streams = 0
+        self._buckets: dict[int, set[Timed]] = {}
+        self._ticks: list[int] = []  # a heap: the keys of the buckets
+        self._handle: asyncio.TimerHandle | None = None
+        self._handle_tick = 0
+        self._marks = 0
+        #: Names the current turn, as far as anybody asked; 0 when the loop has turned since.
+        self.mark = 0
+        #: The task whose response last sent something.
+        self.last: asyncio.Task[Any] | None = None
+        #: When the loop last turned that we know of, seconds on :data:`~..recording.clock`.
+        self.turned_at = float("-inf")
+
+    # Deadlines.
+
+    def set_timer(self, entry: Timed, at: float, now: float) -> None:
+        """Call ``entry.due`` at ``at`` or a little later, in place of what was set before."""
+        tick = ceil(at * _TICKS)
+        if at - now >= 1.0:
+            tick = -(-tick // _COARSE) * _COARSE
+        if tick == entry.tick:
             return
-        self._turned, self._left_at = False, clock()
-        asyncio.get_running_loop().call_soon(self._turn)
+        self.drop_timer(entry)
+        entry.tick = tick
+        bucket = self._buckets.get(tick)
+        if bucket is None:
+            bucket = self._buckets[tick] = set()
+            heappush(self._ticks, tick)
+        bucket.add(entry)
+        if self._handle is None or tick < self._handle_tick:
+            self._wait(now)
 
-    def chunk_came(self) -> None:
-        """The next one is here. Raises HeldInside when the policy says so."""
-        if self._turned or (blocked := clock() - self._left_at) < _SLOW:
-            return
-        self._turned, self._left_at = True, -1.0
-        hint = "Does it sleep or compute in an async function? Every other reader waits meanwhile."
-        text = f"the app kept the event loop from running for {blocked:.3f} s between two chunks"
-        holds.tell(Finding("SP402", "blocked-loop", text, hint, blocked, _SLOW), self._on_hold, "event loop")
+    def drop_timer(self, entry: Timed) -> None:
+        """Forget what was set for ``entry``."""
+        if entry.tick is not None:
+            self._buckets.get(entry.tick, set()).discard(entry)
+            entry.tick = None
 
-    def _turn(self) -> None:
-        self._turned = True
+    def _wait(self, now: float) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+        self._handle_tick = self._ticks[0]
+        delay = max(0.0, self._handle_tick / _TICKS - now)
+        self._handle = self._loop.call_later(delay, self._fire, context=Context())
+
+    def _fire(self) -> None:
+        self._handle = None
+        now = clock()
+        while self._ticks and self._ticks[0] <= now * _TICKS:
+            tick = heappop(self._ticks)
+            for entry in self._buckets.pop(tick):
+                if entry.tick == tick:  # else dropped by one before it
+                    entry.tick = None
+                    entry.due(now)
+        if self._ticks and self._handle is None:
+            self._wait(now)
+
+    # Turns.
+
+    async def give_way(self) -> float:
+        """Let everything else that is ready run, and what the server has to write leave; the time after it."""
+        await _two_turns()
+        self.turned_at = now = clock()
+        return now
+
+    def watch_turn(self) -> None:
+        """Have :attr:`mark` name this turn."""
+        if not self.mark:
+            self._marks += 1
+            self.mark = self._marks
+            self._loop.call_soon(self._turned, context=Context())
+
+    def _turned(self) -> None:
+        self.mark = 0
+        self.turned_at = clock()
+
+    # The streams.
+
+    def enter(self) -> None:
+        """One stream more."""
+        self._streams += 1
+
+    def leave(self, entry: Timed) -> None:
+        """One stream less. With the last one the timer ends."""
+        self.drop_timer(entry)
+        self._streams -= 1
+        if not self._streams:
+            if self._handle is not None:
+                self._handle.cancel()
+            _loops.pop(self._loop, None)
 
 
-class Noticing:
-    """Awaits something for somebody, and notices whether that had to wait."""
+_loops: dict[asyncio.AbstractEventLoop, StreamLoop] = {}
 
-    __slots__ = ("_steps", "waited")
 
-    def __init__(self, awaitable: Any) -> None:
-        self._steps: Any = awaitable.__await__()
-        self.waited = False
-
-    def __await__(self) -> Any:
-        return self
-
-    def __iter__(self) -> Any:
-        return self
-
-    def __next__(self) -> Any:
-        step = next(self._steps)
-        self.waited = True
-        return step
-
-    def send(self, value: Any) -> Any:
-        """What the loop has for the awaited."""
-        return self._steps.send(value)
-
-    def throw(self, *error: Any) -> Any:
-        """What the loop throws at the awaited."""
-        return self._steps.throw(*error)
-
-    def close(self) -> None:
-        """Give the awaited up."""
-        self._steps.close()
+def enter() -> StreamLoop:
+    """The running loop, with one stream more; :meth:`StreamLoop.leave` ends that."""
+    loop = asyncio.get_running_loop()
+    found = _loops.get(loop)
+    if found is None:
+        for old in [old for old in _loops if old.is_closed()]:
+            del _loops[old]
+        found = _loops[loop] = StreamLoop(loop)
+    found.enter()
+    return found

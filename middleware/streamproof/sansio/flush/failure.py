@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..framing import BodyFraming, Scanner
+from ..framing import BodyFraming
 from ..machine import Cut, Data, End, Events, Stage
+from .tail import Tail
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,22 +20,19 @@ class FailureEvent:
     framing: BodyFraming
     text: str
 
-    def start(self) -> Stage:
-        """The watch over one response."""
-        return _FailureEvent(self)
+    def start(self, tail: Tail) -> Stage:
+        """The watch over one response whose end is ``tail``."""
+        return _FailureEvent(self, tail)
 
 
 class _FailureEvent(Stage):
-    def __init__(self, settings: FailureEvent) -> None:
-        self._settings = settings
-        self._scanner = Scanner(settings.framing.ends)
+    __slots__ = ("_settings", "_tail")
 
-    def data(self, event: Data, now: float) -> Events:
-        self._scanner.see(event.data)
-        return (event,)
+    def __init__(self, settings: FailureEvent, tail: Tail) -> None:
+        self._settings, self._tail = settings, tail
 
     def cut(self, event: Cut, now: float) -> Events:
         report = self._settings.framing.failure
-        if event.by not in (None, "app") or report is None or not self._scanner.at_boundary:
+        if event.by not in (None, "app") or report is None or not self._tail.at_boundary:
             return (event,)
         return (Data(report(self._settings.text)), End())

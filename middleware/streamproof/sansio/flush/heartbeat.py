@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..framing import BodyFraming, Scanner
+from ..framing import BodyFraming
 from ..machine import Cut, Data, End, Events, Head, Stage
+from .tail import Tail
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,34 +22,35 @@ class Heartbeat:
     size: int = 0
     early: bool = False
 
-    def start(self) -> Stage:
-        """The heart of one response."""
-        return _Heartbeat(self)
+    def start(self, tail: Tail) -> Stage:
+        """The heart of one response whose end is ``tail``."""
+        return _Heartbeat(self, tail)
 
 
 class _Heartbeat(Stage):
-    def __init__(self, settings: Heartbeat) -> None:
-        self._settings = settings
-        self._scanner = Scanner(settings.framing.ends)
+    __slots__ = ("_count", "_settings", "_tail")
+
+    def __init__(self, settings: Heartbeat, tail: Tail) -> None:
+        self._settings, self._tail = settings, tail
         self._count = 0
+
+    @property
+    def deadline(self) -> float | None:  # type: ignore[override]
+        """Derived when it is asked: a chunk sets no timer."""
+        last_at = self._tail.last_at
+        return last_at + self._settings.interval if last_at is not None and self._tail.at_boundary else None
 
     def head(self, event: Head, now: float) -> Events:
         if self._settings.early:
-            self.deadline = now + self._settings.interval
-        return (event,)
-
-    def data(self, event: Data, now: float) -> Events:
-        if event.data:
-            self._scanner.see(event.data)
-            self.deadline = now + self._settings.interval if self._scanner.at_boundary else None
+            self._tail.last_at = now
         return (event,)
 
     def end(self, event: End, now: float) -> Events:
-        self.deadline = None
+        self._tail.last_at = None
         return (event,)
 
     def cut(self, event: Cut, now: float) -> Events:
-        self.deadline = None
+        self._tail.last_at = None
         return (event,)
 
     def wake(self, now: float) -> Events:
@@ -56,6 +58,5 @@ class _Heartbeat(Stage):
         assert settings.framing.beat is not None
         self._count += 1
         beat = settings.framing.beat(settings.size, self._count)
-        self._scanner.see(beat)  # what follows is read after it: a CR before it is not half of a line end
-        self.deadline = now + settings.interval if self._scanner.at_boundary else None
+        self._tail.saw(beat, now)  # what follows is read after it: a CR before it is not half of a line end
         return (Data(beat),)

@@ -6,7 +6,7 @@ All options are checked here, once. Some are kept by the driver: ``send_timeout`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any, Literal
@@ -23,6 +23,7 @@ from .failure import FailureEvent
 from .heartbeat import Heartbeat
 from .pace import Pace
 from .recognize import STREAM_TYPES, ResponseKind, Rule, check_rules, recognize, unopted
+from .tail import Tail
 
 OnError = Literal["cut", "event"]
 OnHold = Literal["log", "count", "raise"] | Callable[[Finding], object]
@@ -74,7 +75,7 @@ class FlushPolicy:
         on_disconnect: What happens to an ASGI app whose reader left and that does not listen for it: ``raise`` OSError
             from its next ``send``, ``cancel`` it, or ``ignore``.
     Inside:
-        yield_to_loop: Let the event loop run after each chunk of an ASGI app that never waits.
+        yield_to_loop: Let the event loop run at least once a millisecond while an ASGI app never waits.
         on_hold: What happens when a layer takes ``hold_limit`` chunks and lets none out (:func:`streamproof.tap`
             inside it): ``log``, ``count``, ``raise``, or a callable that takes the finding.
 
@@ -225,10 +226,25 @@ def _unusable(name: str, value: object, expected: str, guess: str) -> Configurat
 class FlushMachine(Stage):
     """The policy at work on one stream: settled when its head comes, a row of stages from then on."""
 
+    __slots__ = ("_coders", "_over", "_policy", "_request", "_row", "passes", "tail", "timed", "transparent")
+
     def __init__(self, policy: FlushPolicy, request: Request, coders: Coders) -> None:
-        self._policy, self._request, self._coders = policy, request, coders
+        self._policy, self._coders = policy, coders
+        self._request: Request | None = request
         self._row = Row(())
         self._over = False
+        self.transparent = False
+        #: Does each chunk leave at once and unchanged? A driver may then report it to :attr:`tail` alone.
+        self.passes = False
+        #: May it want to be woken?
+        self.timed = False
+        #: The end of what has left; None where nothing asks for it.
+        self.tail: Tail | None = None
+
+    @property
+    def deadline(self) -> float | None:  # type: ignore[override]
+        """When it next wants to be woken."""
+        return None if self._over else self._row.deadline
 
     @property
     def held(self) -> int:
@@ -245,20 +261,28 @@ class FlushMachine(Stage):
 
     def _settle(self, out: Events) -> Events:
         self._over = bool(out) and type(out[-1]) not in (Head, Data)
-        self.deadline = None if self._over else self._row.deadline
         return out
 
     def _begin(self, head: Head, now: float) -> Events:
         policy, headers = self._policy, unopted(head.headers)
+        request, self._request = self._request, None  # an open stream keeps no copy
+        assert request is not None
         has_length = content_length(headers) is not None
         framing = framing_of(headers, policy.framings)
         coding: str | None = None
         if self._coders and encodable(head.status, headers):
-            coding = choose(self._request.headers, self._coders)
+            coding = choose(request.headers, self._coders)
             headers = encoded_head(headers, coding)
-        stages = list(self._stages(framing, has_length=has_length and coding is None, coded=coding is not None))
+        stages: list[Stage] = []
+        if policy.max_delay or policy.max_size:
+            ends: Ends = framing.ends if policy.align_to_boundaries else "nowhere"
+            stages.append(Pace(policy.min_size, policy.max_delay, policy.max_size, ends).start())
+            self.timed = policy.max_delay > 0
+        self.passes = coding is None and not stages
+        if not has_length or coding is not None:  # else a byte more would make the length a lie
+            stages += self._additions(framing, coded=coding is not None)
         if coding is not None:
-            stages.append(Encode(coding, self._coders[coding]).start(self._request, now))
+            stages.append(Encode(coding, self._coders[coding]).start(request, now))
         headers = annotate(
             headers,
             accel_buffering=policy.accel_buffering,
@@ -270,16 +294,17 @@ class FlushMachine(Stage):
         out = self._row.receive(head.replace(headers, framing=head.framing), now)
         return [*out, Data(b"")] if policy.head_first else out
 
-    def _stages(self, framing: BodyFraming, *, has_length: bool, coded: bool) -> Iterator[Stage]:
-        policy = self._policy
-        ends: Ends = framing.ends if policy.align_to_boundaries else "nowhere"
-        if policy.max_delay or policy.max_size:
-            yield Pace(policy.min_size, policy.max_delay, policy.max_size, ends).start()
-        if has_length:
-            return  # a byte more would make the length a lie
+    def _additions(self, framing: BodyFraming, *, coded: bool) -> list[Stage]:
+        """What adds bytes to the stream, after the :class:`~.tail.Tail` that it looks at."""
+        policy, found, tail = self._policy, list[Stage](), Tail(framing.ends)
         if policy.on_error == "event" and framing is not OPAQUE:
-            yield FailureEvent(framing, policy.error_text).start()
+            found.append(FailureEvent(framing, policy.error_text).start(tail))
         if policy.heartbeat is not None and framing.beat is not None and (framing.permitted or policy.blank_lines):
             # Half of a hexadecimal digit is what a compressor leaves of it.
             size = policy.heartbeat_size * (2 if coded else 1)
-            yield Heartbeat(framing, policy.heartbeat, size, policy.before_first_byte).start()
+            found.append(Heartbeat(framing, policy.heartbeat, size, policy.before_first_byte).start(tail))
+            self.timed = True
+        if not found:
+            return found
+        self.tail = tail
+        return [tail, *found]
