@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from ..sansio.errors import ConfigurationError
 from ..sansio.findings import Budget, Finding, examine
@@ -107,16 +107,3 @@ def prepare(
         if policy is None and budget.max_hold is not None:
             policy = _ONLOOKER
     return None if policy is None else PreparedPolicy(policy), on_trace
-
-
-def enforced(
-    app: Any,
-    flushed: Callable[[Any, PreparedPolicy], Any],
-    policy: FlushPolicy | None,
-    budget: Budget | None,
-    on_violation: OnViolation,
-    on_trace: Listener | Iterable[Listener],
-) -> tuple[Any, Listener | Iterable[Listener]]:
-    """Return ``app`` under what :func:`prepare` makes of the options, and the listeners."""
-    prepared, on_trace = prepare(policy, budget, on_violation, on_trace)
-    return app if prepared is None else flushed(app, prepared), on_trace

@@ -55,6 +55,16 @@ class ResponseRow:
         """Take the app's bytes or its end; return what leaves for the server."""
         return self._left_policy((event,) if self.machine is None else self.machine.receive(event, now), now)
 
+    @property
+    def passes(self) -> bool:
+        """Does every chunk leave at once and unchanged? Then :meth:`pass_on` may take the place of :meth:`receive`."""
+        return self.chain is None and self.machine is not None and self.machine.passes
+
+    def pass_on(self, data: bytes, now: float) -> None:
+        """Note for the recorder a chunk that leaves at once."""
+        if self._recording is not None:
+            self._pending.append((now, data))
+
     def wake(self, now: float) -> Events:
         """Wake each machine whose deadline has come; return what leaves for the server."""
         out: list[Event] = []

@@ -180,6 +180,9 @@ class Driver:
                 yield block
                 if block and row.chain is None:
                     row.accepted(1)
+            if row.passes and not self._over and self.watch is None:
+                yield from self._passing()
+                continue
             done = self._over
             if self._step() and not out:
                 yield b""
@@ -187,6 +190,44 @@ class Driver:
                 break
         if self._recording is not None and self._recording.exhausted_at is None:
             row.ended(clock())
+
+    def _passing(self) -> Iterator[bytes]:
+        """Yield the app's blocks as they are, until anything else comes: the policy changes none of them.
+
+        A block sets no timer. Only after a silence as long as a heartbeat's interval is the machine asked for its
+        deadline, which is never earlier than that.
+        """
+        row, pull, recording = self._row, self.source.pull, self._recording
+        assert row.machine is not None
+        assert self._prepared is not None
+        tail, silence = row.machine.tail, self._prepared.policy.heartbeat
+        wait = silence
+        while True:
+            pulled = pull(wait)
+            if pulled is None:
+                now, deadline = clock(), row.deadline
+                if deadline is not None and deadline <= now:
+                    self._leave(row.wake(now))
+                    while self._out:
+                        yield self._out.popleft()
+                        row.accepted(1)
+                    deadline = row.deadline
+                wait = None if deadline is None else max(0.0, deadline - now)
+                continue
+            if pulled.step is not BLOCK:
+                self._take(pulled, clock())
+                return
+            block, wait = pulled.value, silence
+            if not block:
+                yield b""
+                continue
+            if tail is not None or recording is not None:
+                now = clock()
+                if tail is not None:
+                    tail.saw(block, now)
+                row.pass_on(block, now)
+            yield block
+            row.accepted(1)
 
     def _step(self, file_wrapper: object = None) -> bool:
         """Bring the next thing, from the app or from a deadline; True when the app gave a block.
