@@ -1,4 +1,4 @@
-"""Apps under policies for the servers that the tests boot. Each path is ``/BEHAVIOUR/VARIANT/ID?patience=SECONDS``.
+"""Apps under policies for the servers that the tests boot. Each path is ``/BEHAVIOR/VARIANT/ID?patience=SECONDS``.
 
 An app waits where its reader must have read something (a file named after ID is the gate) and notes when it lost
 patience: what arrives only after that note was held. VARIANT ``buffered`` puts a layer round the app that holds

@@ -489,6 +489,25 @@ def test_heartbeats_while_the_app_says_nothing() -> None:
     assert seen.count(b":\n\n") >= 3
 
 
+def test_empty_blocks_do_not_end_a_silence() -> None:
+    """The app gives empty blocks faster than heartbeats are due, until a heartbeat has been read."""
+    read = threading.Event()
+
+    def empty() -> Iterator[bytes]:
+        yield b"data: a\n\n"
+        for _ in range(10_000):
+            if read.wait(0.001):
+                break
+            yield b""
+
+    body = Call(answer(EVENTS, empty), FlushPolicy(heartbeat=0.05)).body
+    for piece in body:
+        if piece == b":\n\n":
+            read.set()
+    body.close()  # type: ignore[attr-defined]
+    assert read.is_set()
+
+
 def test_flask_streams_with_its_context_under_the_pump() -> None:
     flask = pytest.importorskip("flask")
     app = flask.Flask(__name__)

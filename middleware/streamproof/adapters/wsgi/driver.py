@@ -204,30 +204,29 @@ class Driver:
         wait = silence
         while True:
             pulled = pull(wait)
-            if pulled is None:
-                now, deadline = clock(), row.deadline
-                if deadline is not None and deadline <= now:
-                    self._leave(row.wake(now))
-                    while self._out:
-                        yield self._out.popleft()
-                        row.accepted(1)
-                    deadline = row.deadline
-                wait = None if deadline is None else max(0.0, deadline - now)
-                continue
-            if pulled.step is not BLOCK:
+            if pulled is not None and pulled.step is not BLOCK:
                 self._take(pulled, clock())
                 return
-            block, wait = pulled.value, silence
-            if not block:
-                yield b""
+            if pulled is not None and pulled.value:
+                if tail is not None or recording is not None:
+                    now = clock()
+                    if tail is not None:
+                        tail.saw(pulled.value, now)
+                    row.pass_on(pulled.value, now)
+                yield pulled.value
+                row.accepted(1)
+                wait = silence
                 continue
-            if tail is not None or recording is not None:
-                now = clock()
-                if tail is not None:
-                    tail.saw(block, now)
-                row.pass_on(block, now)
-            yield block
-            row.accepted(1)
+            if pulled is not None:
+                yield b""  # an empty block of the app's does not end a silence
+            due = row.deadline
+            if due is not None and due <= (now := clock()):
+                self._leave(row.wake(now))
+                while self._out:
+                    yield self._out.popleft()
+                    row.accepted(1)
+                due = row.deadline
+            wait = None if due is None else max(0.0, due - clock())
 
     def _step(self, file_wrapper: object = None) -> bool:
         """Bring the next thing, from the app or from a deadline; True when the app gave a block.
