@@ -87,7 +87,7 @@ def _both(behind: Configuration, app: str) -> tuple[str, str]:
         made = server.traces.get()
         while made.request.target != "/stream":
             made = server.traces.get()
-    asked = replace(made, request=replace(made.request, headers=GZIP, http_version="1.1"))
+    asked = replace(made, request=made.request._replace(headers=GZIP, http_version="1.1"))
     return judge_delivery(made, seen.trace)[0].word, diagnose(asked, behind.via).verdict.word
 
 

@@ -106,9 +106,9 @@ def _slower(origin: Trace, times: float) -> Trace:
     response = origin.response
     return replace(
         origin,
-        response=response and replace(response, at=response.at * times),
+        response=response and response._replace(at=response.at * times),
         chunks=tuple(chunk._replace(at=chunk.at * times) for chunk in origin.chunks),
-        end=replace(origin.end, at=origin.end.at * times),
+        end=origin.end._replace(at=origin.end.at * times),
     )
 
 

@@ -10,7 +10,6 @@ import socket
 import ssl
 import time
 import zlib
-from dataclasses import replace
 from typing import NamedTuple, Protocol
 
 import h2.config
@@ -130,7 +129,7 @@ def _read(sock: socket.socket, request: Request, talk: Talk) -> Reading:
             late = max(late, waited - before)
             data = talk.receive(received)
             if head is None and talk.head is not None:
-                head = replace(talk.head, at=at)
+                head = talk.head._replace(at=at)
             if data:
                 arrivals.append((at, data))
             if talk.complete:

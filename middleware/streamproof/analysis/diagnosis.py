@@ -118,7 +118,7 @@ def _proven(chain: Via, trace: Trace) -> str | None:
     for name, value in dict.fromkeys(cure for plan in chain.plans for rule in plan.rules for cure in rule.cures):
         if value in tokens(response.headers, name.lower()):
             continue
-        cured = dataclass_replace(response, headers=(*response.headers, (name, value)))
+        cured = response._replace(headers=(*response.headers, (name, value)))
         with_header = dataclass_replace(trace, response=cured)
         if judge_delivery(with_header, replay(with_header, chain))[0].healthy:
             return f"send `{name}: {value}` (replayed: it streams then)"

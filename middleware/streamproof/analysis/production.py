@@ -24,7 +24,7 @@ def with_wire_head(app: Trace | None, measured: Trace) -> Trace | None:
     if app.response.status != measured.response.status:
         return app
     headers = without(measured.response.headers, "transfer-encoding", "connection", "keep-alive")
-    return replace(app, response=replace(app.response, headers=headers))
+    return replace(app, response=app.response._replace(headers=headers))
 
 
 def on_the_apps_clock(measured: Trace, waited: float) -> Trace:
@@ -40,9 +40,9 @@ def on_the_apps_clock(measured: Trace, waited: float) -> Trace:
 
     return replace(
         measured,
-        response=replace(measured.response, at=earlier(measured.response.at)),
+        response=measured.response._replace(at=earlier(measured.response.at)),
         chunks=tuple(chunk._replace(at=earlier(chunk.at)) for chunk in measured.chunks),
-        end=replace(measured.end, at=earlier(measured.end.at)),
+        end=measured.end._replace(at=earlier(measured.end.at)),
     )
 
 
@@ -55,7 +55,7 @@ def as_produced(measured: Trace) -> Trace:
     name = next((name for name in servers() if known.startswith(name)), None)
     if name is None or response.framing == "length":
         return measured
-    alone = replace(measured, server=name, response=replace(response, framing=None, head_size=None))
+    alone = replace(measured, server=name, response=response._replace(framing=None, head_size=None))
     return with_wire_head(alone, measured) or alone
 
 

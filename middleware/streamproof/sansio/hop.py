@@ -7,7 +7,7 @@ its stages apply to the response.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Literal
 
@@ -117,7 +117,7 @@ class HopPlan:
         version = self.ask if self.ask != "same" else "1.0" if request.http_version == "1.0" else "1.1"
         method = "GET" if self.gets_head and request.method == "HEAD" else request.method
         headers = (*request.headers, *self.adds_request)
-        return replace(request, method=method, http_version=version, headers=headers)
+        return request._replace(method=method, http_version=version, headers=headers)
 
     def start(self, request: Request, now: float) -> Hop:
         """The hop at work on one response; its reader asked for it with ``request`` at ``now``."""

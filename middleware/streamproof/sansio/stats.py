@@ -12,8 +12,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 #: Upper bounds of the gap histogram, seconds; the last bucket is open. Prometheus' default buckets from 5 ms to
 #: 10 s, and beside them 1 ms (one loopback hop), 30 s and 60 s (the idle limits of Heroku and nginx).
@@ -22,8 +21,7 @@ GAP_BOUNDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10
 _NO_GAPS = (0,) * (len(GAP_BOUNDS) + 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Stats:
+class Stats(NamedTuple):
     """The statistics of one stream. Times are seconds from the request, durations seconds, sizes bytes.
 
     ``gaps`` counts gaps per bucket of :data:`GAP_BOUNDS` (upper bounds inclusive), one more for all above.
@@ -45,14 +43,14 @@ class Stats:
 
     def to_dict(self) -> dict[str, Any]:
         """The statistics as plain data for JSON."""
-        return {**asdict(self), "gaps": list(self.gaps)}
+        return {**self._asdict(), "gaps": list(self.gaps)}
 
     @classmethod
     def from_dict(cls, data: object) -> Stats:
         """The statistics in ``data``. Raises ValueError when a member is unknown or the wrong kind."""
         if not isinstance(data, dict):
             raise ValueError("it is not an object")
-        known = {entry.name for entry in fields(cls)}
+        known = set(cls._fields)
         if unknown := sorted(set(data) - known):
             raise ValueError(f"{unknown[0]!r} is not one of its members")
         for name, value in data.items():

@@ -47,8 +47,7 @@ class Chunk(NamedTuple):
     data: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """What was asked for, as the first hop on the reader's side sees it."""
 
     method: str = "GET"
@@ -57,8 +56,7 @@ class Request:
     headers: Headers = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(NamedTuple):
     """The head: when it came, and what is in it.
 
     ``head_size`` is its size in bytes on the wire, None to compute it from the fields. ``framing`` is how the body is
@@ -77,8 +75,7 @@ class Response:
         return head_size(self.status, self.headers) if self.head_size is None else self.head_size
 
 
-@dataclass(frozen=True, slots=True)
-class StreamEnd:
+class StreamEnd(NamedTuple):
     """How and when it ended; ``by`` and ``reason`` say which hop cut it and why, ``how`` what the socket did."""
 
     at: float

@@ -13,7 +13,6 @@ import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 from ..sansio.errors import StreamProofError
 from ..sansio.trace import Chunk, How, Outcome, Request, Response, StreamEnd, Trace
@@ -115,7 +114,7 @@ def read(
                         "header fields and an empty line. Does this port use another protocol?"
                     )
                 if response is None and conversation.head is not None:
-                    response = replace(conversation.head, at=at)
+                    response = conversation.head._replace(at=at)
                     if on_head is not None:
                         on_head(response)
                 if data:
@@ -142,7 +141,7 @@ def _complete(request: Request, host: str, port: int, secure: bool, body: bytes)
         headers = (("Host", name if port == (443 if secure else 80) else f"{name}:{port}"), *headers)
     if body and not present & {"content-length", "transfer-encoding"}:
         headers = (*headers, ("Content-Length", str(len(body))))
-    return replace(request, headers=headers)
+    return request._replace(headers=headers)
 
 
 @contextmanager
