@@ -23,6 +23,9 @@ _COARSE = 8
 
 #: An app that never waits lets the loop turn so often, seconds.
 TURN = 0.001
+#: An app that works longer than this between two chunks, in seconds, lets the loop turn at each chunk: it may block for
+#: much longer next, and Daphne writes only when the loop turns. Two turns take 6 microseconds.
+WORK = 0.00002
 #: Whether apps that wait by themselves also block the loop is looked at so often, seconds.
 SAMPLE = 0.05
 

@@ -23,7 +23,7 @@ from ..via import HopCut, Route
 from .chain import Hops
 from .channel import Channel
 from .disconnect import DISCONNECT, Reader
-from .event_loop import SAMPLE, TURN, StreamLoop, blocked_loop
+from .event_loop import SAMPLE, TURN, WORK, StreamLoop, blocked_loop
 from .files import FILES
 from .recording import Watched
 from .scope import Message, Receive, Scope, Send, rereadable, texts
@@ -113,7 +113,7 @@ class Outgoing:
         """The app's ``send``. A chunk that the policy does not change passes first and is looked at afterwards."""
         if not self._quick or message.get("type") != _BODY or not message.get("more_body"):
             return await self._send(message)
-        loop = self._loop
+        loop, came_at = self._loop, clock()
         if self._turn > 0 and self._turn == loop.mark:
             self._report_blocked()
         body = message.get("body")  # a middleware outside may change the message
@@ -129,7 +129,7 @@ class Outgoing:
         if body and self._tail is not None:
             self._saw(body, now)
         if loop.last is self._task or self._turn < 0:
-            if now - loop.turned_at >= TURN:
+            if now - loop.turned_at >= TURN or came_at - self._blocked_since >= WORK:
                 now = await self._give_way(now)
         elif now - loop.turned_at >= SAMPLE:  # another response went on in between, so this app waits by itself
             loop.watch_turn()
@@ -211,7 +211,7 @@ class Outgoing:
         self._arm()
 
     async def _body(self, message: Message) -> None:
-        machine, more = self._machine, bool(message.get("more_body", False))
+        machine, more, came_at = self._machine, bool(message.get("more_body", False)), clock()
         assert machine is not None
         if self._channel.broken is not None:
             raise self._channel.broken
@@ -249,7 +249,9 @@ class Outgoing:
                 self._arm()
         if not self._over:
             now, loop = clock(), self._loop
-            if (loop.last is self._task or self._turn < 0) and now - loop.turned_at >= TURN:
+            if (loop.last is self._task or self._turn < 0) and (
+                now - loop.turned_at >= TURN or came_at - self._blocked_since >= WORK
+            ):
                 now = await self._give_way(now)
             loop.last, self._turn, self._blocked_since = self._task, loop.mark, now
 
