@@ -33,6 +33,7 @@ class StreamMiddleware:
             in the event loop's thread, before background tasks. One that raises is logged once and dropped.
         keep_chunks: False keeps the figures only (constant memory), True each chunk with its bytes, a number the
             first so many.
+        keep_data: False keeps the sizes and times of those chunks without their bytes.
         policy: what is done to streams (:class:`~streamproof.sansio.flush.FlushPolicy`); other responses pass as they
             are. A trace shows what left the policy. None does nothing.
         budget: what a stream may take (:class:`~streamproof.Budget`).
@@ -53,6 +54,7 @@ class StreamMiddleware:
         via: str | Profile | Via | None = None,
         on_trace: Listener | Iterable[Listener] = (),
         keep_chunks: bool | int = False,
+        keep_data: bool = True,
         policy: FlushPolicy | None = None,
         budget: Budget | None = None,
         on_violation: OnViolation = "log",
@@ -66,7 +68,7 @@ class StreamMiddleware:
         #: Who is called for scopes of another type than http.
         self.others = app
         self._listeners = Listeners(on_trace)
-        self._keep_chunks = keep_chunks
+        self._keep_chunks, self._keep_data = keep_chunks, keep_data
         self._route = None if via is None else Route(via)
         self._begin: Any = None
         if self._prepared is not None or self._route is not None:
@@ -82,7 +84,7 @@ class StreamMiddleware:
             http = False
         if not http:
             return await self.others(scope, receive, send)
-        recording = begun(scope, self._keep_chunks, self._listeners) if self._listeners else None
+        recording = begun(scope, self._keep_chunks, self._listeners, self._keep_data) if self._listeners else None
         if self._begin is not None:
             driver = self._begin(self._prepared, self._route, recording, scope, receive, send)
             if driver is not None:

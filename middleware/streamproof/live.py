@@ -12,10 +12,10 @@ from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 from .adapters.recording import BudgetExceeded, Recording, clock, open_recordings
-from .exporters.escape import plain
 from .sansio.outcome import Ending
 from .sansio.recorder import Phase, Recorder
 from .sansio.trace import Outcome, Trace
+from .sansio.untrusted import plain
 
 _serving: ContextVar[Recorder | None] = ContextVar("streamproof", default=None)
 

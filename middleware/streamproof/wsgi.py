@@ -41,6 +41,7 @@ class StreamMiddleware:
             has ended, in the thread that closed it. One that raises is logged once and dropped.
         keep_chunks: False keeps statistics only (constant memory), True every chunk with its bytes, a number the first
             so many chunks.
+        keep_data: False keeps the sizes and times of those chunks without their bytes.
         policy: What is done to streams (:class:`~streamproof.sansio.flush.FlushPolicy`). Other responses pass
             unchanged. A trace shows what left the policy. None does nothing.
         budget: What a stream may take (:class:`~streamproof.Budget`).
@@ -61,6 +62,7 @@ class StreamMiddleware:
         via: str | Profile | Via | None = None,
         on_trace: Listener | Iterable[Listener] = (),
         keep_chunks: bool | int = False,
+        keep_data: bool = True,
         policy: FlushPolicy | None = None,
         budget: Budget | None = None,
         on_violation: OnViolation = "log",
@@ -72,7 +74,7 @@ class StreamMiddleware:
 
             self._prepared, on_trace = prepare(policy, budget, on_violation, on_trace)
         self._listeners = Listeners(on_trace)
-        self._keep_chunks = keep_chunks
+        self._keep_chunks, self._keep_data = keep_chunks, keep_data
         self._route = None if via is None else Route(via)
         self._run: Any = None
         if self._prepared is not None or self._route is not None:
@@ -94,9 +96,8 @@ class StreamMiddleware:
 
     def _recording(self, environ: WSGIEnvironment) -> Recording:
         server = server_of(environ.get("SERVER_SOFTWARE"))
-        recorder = Recorder(
-            UNREAD, clock(), keep_chunks=self._keep_chunks, server=server, running=compiled.running_stats()
-        )
+        keep, data, running = self._keep_chunks, self._keep_data, compiled.running_stats()
+        recorder = Recorder(UNREAD, clock(), keep_chunks=keep, keep_data=data, server=server, running=running)
         return _Recording(recorder, environ.get("REQUEST_METHOD", "GET"), environ, self._listeners)
 
     def _recorded(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

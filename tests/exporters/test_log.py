@@ -10,10 +10,10 @@ from typing import Any, Literal
 import pytest
 
 from streamproof import Outcome, Trace
-from streamproof.exporters.escape import plain
 from streamproof.exporters.log import LogExporter, line
 from streamproof.live import LiveStream
 from streamproof.sansio.trace import Request, StreamEnd
+from streamproof.sansio.untrusted import plain
 
 from ..support.exported import trace
 

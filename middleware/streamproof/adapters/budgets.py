@@ -15,6 +15,7 @@ from ..sansio.errors import ConfigurationError
 from ..sansio.findings import Budget, Finding, examine
 from ..sansio.flush import FlushPolicy
 from ..sansio.trace import Trace
+from ..sansio.untrusted import plain
 from . import holds
 from .policy import PreparedPolicy
 from .recording import BudgetExceeded, Listener, Recording, log
@@ -79,7 +80,8 @@ class BudgetWatch:
                 if callable(action):
                     action(finding, trace)
                 elif action == "log":
-                    log.warning("%s %s: %s", trace.request.method, trace.request.target, finding)
+                    request = trace.request
+                    log.warning("%s %s: %s", plain(request.method), plain(request.target), finding)
                 elif action == "metric":
                     violations[finding.code] += 1
         if found and "raise" in self._actions:

@@ -11,6 +11,7 @@ import os
 import time
 import weakref
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 from ..sansio.errors import ConfigurationError, StreamProofError
@@ -19,6 +20,7 @@ from ..sansio.http import Headers
 from ..sansio.outcome import COMPLETE, NOT_CLOSED, Ending, Event, decide, has_received_all
 from ..sansio.recorder import Recorder
 from ..sansio.trace import Request, Trace
+from ..sansio.untrusted import redacted
 
 Listener: TypeAlias = Callable[[Trace], object]
 
@@ -26,10 +28,6 @@ Listener: TypeAlias = Callable[[Trace], object]
 clock = time.perf_counter
 
 log = logging.getLogger("streamproof")
-
-#: Fields whose values are never recorded: they let whoever reads the trace act as the user.
-SECRET = frozenset(("authorization", "cookie", "proxy-authorization", "set-cookie"))
-REDACTED = "[redacted]"
 
 #: Where a policy leaves the name of an exception that its reader was told of in the stream (environ, scope).
 FAILED = "streamproof.failed"
@@ -63,6 +61,10 @@ class Listeners:
     A listener with ``opened(recording)`` hears of each response also when it begins, in the thread or task that serves
     it, with ``headed(recording)`` when it has a head, and at the end ``ended(recording, trace)`` is called in place of
     the listener itself.
+
+    Whatever a listener raises is kept from the response: SystemExit, KeyboardInterrupt and gevent's Timeout, too. A
+    Ctrl-C that arrives while a listener runs in the main thread cannot be told apart. It drops the listener, is logged
+    with its traceback, and the process goes on: press it again.
     """
 
     def __init__(self, on_trace: Listener | Iterable[Listener]) -> None:
@@ -84,7 +86,7 @@ class Listeners:
         for listener in self._watchers:
             try:
                 listener.opened(recording)
-            except Exception:
+            except BaseException:
                 self._drop(listener)
 
     def headed(self, recording: Recording) -> None:
@@ -92,7 +94,7 @@ class Listeners:
         for listener in self._watchers:
             try:
                 listener.headed(recording)
-            except Exception:
+            except BaseException:
                 self._drop(listener)
 
     def export(self, recording: Recording, trace: Trace) -> None:
@@ -105,13 +107,14 @@ class Listeners:
                     listener(trace)
             except BudgetExceeded:
                 raise  # the one listener that is asked to
-            except Exception:
+            except BaseException:
                 self._drop(listener)
 
     def _drop(self, listener: Listener) -> None:
         self._listeners = tuple(other for other in self._listeners if other is not listener)
         self._watchers = tuple(other for other in self._watchers if other is not listener)
-        log.exception("The trace listener %r raised and was dropped. Responses are not affected.", listener)
+        with suppress(BaseException):  # a log handler or a repr of the application may raise, too
+            log.exception("The trace listener %r raised and was dropped. Responses are not affected.", listener)
 
 
 class Recording:
@@ -125,6 +128,7 @@ class Recording:
 
     __slots__ = (
         *("_request_source", "_listeners", "_ending", "exhausted_at", "gone", "method", "recorder", "route"),
+        "collected",
         "__weakref__",
     )
 
@@ -216,31 +220,5 @@ class Recording:
         if self._listeners is not None:
             if self.exhausted_at is not None:  # a body of one chunk may be a list, which has nothing to close
                 self.set_outcome(NOT_CLOSED if self.recorder.stats(clock()).chunks > 1 else COMPLETE)
+            self.collected = True
             self.finish("collected")
-
-
-def redacted(headers: Headers) -> Headers:
-    """``headers`` without the values of :data:`SECRET` fields; the same object when there are none.
-
-    What stands for a value is as long as it was (and no shorter than :data:`REDACTED`), because the size of a head
-    decides when a hop's first buffer is full.
-    """
-    for name, _ in headers:
-        if name not in _HARMLESS and _is_secret(name):
-            return tuple(
-                (name, REDACTED.ljust(len(value), "*") if _is_secret(name) else value) for name, value in headers
-            )
-    return headers
-
-
-#: Names, as they were written, that are none of :data:`SECRET`. Learned, because to ask each of each head anew takes a
-#: twentieth of what a response costs; bounded, because strangers choose field names.
-_HARMLESS: set[str] = set()
-_MOST_NAMES = 1024
-
-
-def _is_secret(name: str) -> bool:
-    secret = name.lower() in SECRET
-    if not secret and len(_HARMLESS) < _MOST_NAMES:
-        _HARMLESS.add(name)
-    return secret

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ..sansio.errors import TraceError
 from ..sansio.trace import Outcome, Trace
+from ..sansio.untrusted import redacted
 
 
 class JsonLines:
@@ -51,7 +52,7 @@ class JsonLines:
         """Append ``trace``. Raises OSError if it cannot be written; a partly written line is removed again."""
         if trace.outcome is Outcome.COMPLETE and self._chance() >= self._sample:
             return
-        line = (trace if self._bodies else without_bodies(trace)).to_json().encode("ascii") + b"\n"
+        line = without_secrets(trace if self._bodies else without_bodies(trace)).to_json().encode("ascii") + b"\n"
         if self._size() + len(line) > self._max_bytes:
             self._rotate(len(line))
         descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -89,6 +90,17 @@ def without_bodies(trace: Trace) -> Trace:
     if all(chunk.data is None for chunk in trace.chunks):
         return trace
     return replace(trace, chunks=tuple(chunk._replace(data=None) for chunk in trace.chunks))
+
+
+def without_secrets(trace: Trace) -> Trace:
+    """``trace`` without credentials in its fields. A recorded trace has none; one that was made by hand may."""
+    request, response = trace.request, trace.response
+    fields = redacted(request.headers)
+    if fields is not request.headers:
+        trace = replace(trace, request=request._replace(headers=fields))
+    if response is not None and (fields := redacted(response.headers)) is not response.headers:
+        trace = replace(trace, response=response._replace(headers=fields))
+    return trace
 
 
 def read(path: str | os.PathLike[str]) -> Iterator[Trace]:

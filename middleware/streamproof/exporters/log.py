@@ -6,13 +6,14 @@ get a line at intervals, too. Handlers find the values as ``record.stream``. Not
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterable
 from typing import Any, Literal, Protocol
 
 from ..sansio.trace import Outcome, Trace
-from .escape import method, plain
+from ..sansio.untrusted import as_json as json_line
+from ..sansio.untrusted import plain, short
+from .escape import method
 
 #: The outcome in the line of a stream that has not ended.
 OPEN = "open"
@@ -96,8 +97,8 @@ def line(trace: Trace, route: str | None = None) -> dict[str, Any]:
     entries = {
         "outcome": str(end.outcome),
         "method": method(trace.request.method),
-        "target": trace.request.target,
-        "route": route,
+        "target": short(trace.request.target),
+        "route": None if route is None else short(route),
         "status": None if trace.response is None else trace.response.status,
         "chunks": stats.chunks,
         "bytes": stats.bytes,
@@ -107,8 +108,8 @@ def line(trace: Trace, route: str | None = None) -> dict[str, Any]:
         "longest_gap": _rounded(stats.longest_gap),
         "longest_silence": _rounded(stats.longest_silence),
         "backpressure": _rounded(stats.backpressure),
-        "by": end.by,
-        "reason": end.reason,
+        "by": None if end.by is None else short(end.by),
+        "reason": None if end.reason is None else short(end.reason),
     }
     return {name: value for name, value in entries.items() if value is not None}
 
@@ -118,7 +119,7 @@ def open_line(stream: OpenStream) -> dict[str, Any]:
     entries = {
         "outcome": OPEN,
         "method": method(stream.method),
-        "target": stream.target,
+        "target": short(stream.target),
         "status": stream.status,
         "chunks": stream.chunks,
         "bytes": stream.bytes,
@@ -135,7 +136,7 @@ def as_text(entries: dict[str, Any]) -> str:
 
 def as_json(entries: dict[str, Any]) -> str:
     """``entries`` as one line of ASCII JSON."""
-    return json.dumps({"event": "stream", **entries}, separators=(",", ":")).replace("\x7f", "\\u007f")
+    return json_line({"event": "stream", **entries})
 
 
 def _rounded(seconds: float | None) -> float | None:

@@ -27,6 +27,7 @@ class Recorder:
     """The recording of one response. ``started_at`` is the driver's clock when the request reached the app, seconds.
 
     ``keep_chunks``: False keeps none (constant memory), True every chunk with its bytes, a number the first so many.
+    With ``keep_data=False`` the chunks are kept without their bytes.
     ``running`` adds up what comes; by default a new :class:`~.stats.RunningStats`.
     """
 
@@ -34,6 +35,7 @@ class Recorder:
         "_head",
         "_head_at",
         "_keep",
+        "_keep_data",
         "_kept",
         "_over",
         "_status",
@@ -50,6 +52,7 @@ class Recorder:
         started_at: float,
         *,
         keep_chunks: bool | int = False,
+        keep_data: bool = True,
         server: str | None = None,
         running: RunningStats | None = None,
     ) -> None:
@@ -62,6 +65,7 @@ class Recorder:
         self._head: Response | Headers | Callable[[], Headers] | None = None
         self._head_at: float | None = None
         self._keep: int | None = None if keep_chunks is True else int(keep_chunks)
+        self._keep_data = keep_data
         #: Does :meth:`chunk` need the bytes of chunks?
         self.keeps = self._keep is None or self._keep > 0
         self._kept: list[Chunk] | None = None
@@ -109,7 +113,8 @@ class Recorder:
             if self._kept is None:
                 self._kept = []
             if self._keep is None or len(self._kept) < self._keep:
-                self._kept.append(Chunk(at, size, accepted_at, None if data is None else bytes(data)))
+                kept = bytes(data) if data is not None and self._keep_data else None
+                self._kept.append(Chunk(at, size, accepted_at, kept))
 
     def stats(self, now: float) -> Stats:
         """The statistics so far, as of ``now`` on the driver's clock."""

@@ -20,8 +20,8 @@ from werkzeug.test import Client
 from werkzeug.wsgi import ClosingIterator
 
 from streamproof import ConfigurationError, Outcome, Trace
-from streamproof.adapters import recording
 from streamproof.adapters.wsgi import environ
+from streamproof.sansio import untrusted
 from streamproof.testing import Held, assert_streams, buffered, client, tap, trace_of
 from streamproof.wsgi import StreamMiddleware
 from tests.support.testing_apps import WSGIStream
@@ -83,14 +83,14 @@ def test_cookies_and_credentials_are_not_recorded_but_their_size_is() -> None:
 
 
 def test_field_names_that_strangers_choose_fill_no_memory_and_hide_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recording, "_HARMLESS", set())
+    monkeypatch.setattr(untrusted, "_HARMLESS", set())
     monkeypatch.setattr(environ, "_FIELDS", {})
-    for number in range(2 * recording._MOST_NAMES):
+    for number in range(2 * untrusted._MOST_NAMES):
         server, traces = record(answering([b"a"]), **{f"HTTP_X_{number}": "a", "HTTP_COOKIE": "secret"})
         server.finish()
         asked = dict(traces[0].request.headers)
         assert (asked[f"X-{number}"], asked["Cookie"]) == ("a", "[redacted]")
-    assert len(recording._HARMLESS) == recording._MOST_NAMES
+    assert len(untrusted._HARMLESS) == untrusted._MOST_NAMES
     assert len(environ._FIELDS) == environ._MOST_FIELDS
 
 

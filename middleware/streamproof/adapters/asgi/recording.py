@@ -19,8 +19,9 @@ from typing import Any
 from ...sansio.http import Headers
 from ...sansio.recorder import Recorder
 from ...sansio.stats import RunningStats, size_of
+from ...sansio.untrusted import redacted
 from .. import compiled
-from ..recording import UNREAD, Listeners, Recording, clock, redacted
+from ..recording import UNREAD, Listeners, Recording, clock
 from .scope import App, Message, Receive, Scope, Send, rereadable, target, texts, version_and_fields
 
 
@@ -36,9 +37,10 @@ if compiled.counting is not None:
     _mark(compiled.counting.Sender)
 
 
-def begun(scope: Scope, keep_chunks: bool | int, listeners: Listeners) -> Recording:
+def begun(scope: Scope, keep_chunks: bool | int, listeners: Listeners, keep_data: bool = True) -> Recording:
     """A recording that begins now."""
-    recorder = Recorder(UNREAD, clock(), keep_chunks=keep_chunks, running=compiled.running_stats())
+    running = compiled.running_stats()
+    recorder = Recorder(UNREAD, clock(), keep_chunks=keep_chunks, keep_data=keep_data, running=running)
     return _Recording(recorder, scope.get("method", "GET"), scope, listeners)
 
 

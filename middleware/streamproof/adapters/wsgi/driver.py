@@ -25,6 +25,7 @@ from ...sansio.http import head_size, reason
 from ...sansio.machine import Cut, Data, End, Event, Events, Head
 from ...sansio.outcome import Ending
 from ...sansio.trace import Outcome, Request
+from ...sansio.untrusted import plain
 from .. import holds
 from ..policy import PreparedPolicy
 from ..recording import FAILED, Recording, clock, log
@@ -67,7 +68,7 @@ def run(
         start.write = write
         return app(seen, start)
 
-    name = f"{request.method} {request.target}"
+    name = f"{plain(request.method)} {plain(request.target)}"
     pump = Pump.start(call, name) if timed else None
     if timed and pump is None:
         log.warning("%d pump threads are taken, so a response has no heartbeats and no time limits.", MOST_THREADS)
