@@ -23,7 +23,7 @@ class Full:
     def __init__(self) -> None:
         self.exported: list[Trace] = []
         self.open = threading.Event()
-        self.raising: Exception | None = None
+        self.raising: BaseException | None = None
 
     def __call__(self, trace: Trace, *, route: str | None = None) -> None:
         self.open.wait(10)

@@ -13,6 +13,10 @@ from ..sansio.trace import Trace
 
 
 class Exporter(Protocol):
-    """Takes finished traces. ``route`` is a label of bounded cardinality, None if the route is unknown."""
+    """Takes finished traces. ``route`` is a label of bounded cardinality, None if the route is unknown.
+
+    One with ``count_trace(trace, *, route)`` is called by that name instead, for every trace, where the stream ends; it
+    must not block. Its ``export_trace(trace, *, route)``, if it has one, is called from the queue.
+    """
 
     def __call__(self, trace: Trace, *, route: str | None = None) -> object: ...

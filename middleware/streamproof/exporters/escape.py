@@ -1,34 +1,21 @@
-"""Escape untrusted text for one line of a log, and bound the number of labels.
+"""Bound the number of labels: the registered methods, and the first so many routes.
 
-Request targets, methods and header values come from whoever sends a request. A line break in one would forge a log
-line; an endless variety of them would fill a metrics store.
+An endless variety of labels would fill a metrics store. How one untrusted value is written is in
+``sansio/untrusted.py``.
 """
 
 from __future__ import annotations
 
-import json
-import re
 import threading
 
-_PLAIN = re.compile(r"[A-Za-z0-9_.,:;/@+*%<>{}()\[\]~!?&-]{1,200}")
-LONGEST = 200
+from ..sansio.untrusted import printable
+from .forks import renew_in_children
+
 OTHER = "(other)"
 UNKNOWN = "(unknown)"
 
 #: RFC 9110 section 9 and RFC 5789; any other method shares one label, as OpenTelemetry's conventions have it.
 METHODS = frozenset(("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"))
-
-
-def plain(value: object) -> str:
-    """``value`` as one word of ASCII: unchanged if harmless, otherwise quoted as in JSON; cut at 200 characters."""
-    if isinstance(value, float):
-        return format(value, ".6g")
-    text = value if isinstance(value, str) else str(value)
-    if _PLAIN.fullmatch(text):
-        return text
-    if len(text) > LONGEST:
-        text = f"{text[:LONGEST]}…"
-    return json.dumps(text).replace("\x7f", "\\u007f")
 
 
 def method(name: str) -> str:
@@ -42,6 +29,10 @@ class LabelLimit:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._seen: dict[str, str] = {}
+        renew_in_children(self)
+
+    def renew(self) -> None:
+        """Leave the lock to the parent process."""
         self._lock = threading.Lock()
 
     def __call__(self, label: str | None) -> str:
@@ -54,4 +45,4 @@ class LabelLimit:
         with self._lock:
             if len(self._seen) >= self._limit:
                 return OTHER
-            return self._seen.setdefault(label, plain(label).strip('"'))
+            return self._seen.setdefault(label, printable(label))

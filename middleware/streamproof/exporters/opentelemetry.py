@@ -19,6 +19,7 @@ from opentelemetry.propagate import extract
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from ..sansio.trace import Outcome, Trace
+from ..sansio.untrusted import printable
 from .escape import LabelLimit, method
 
 NAME = "streamproof"
@@ -70,6 +71,18 @@ class OpenTelemetry:
 
     def __call__(self, trace: Trace, *, route: str | None = None) -> None:
         """Record ``trace``."""
+        self.count_trace(trace, route=route)
+        self.export_trace(trace, route=route)
+
+    def count_trace(self, trace: Trace, *, route: str | None = None) -> None:
+        """Add ``trace`` to the metrics, where the stream ends."""
+        self._measure(trace, {**self._labels(trace, route), "streamproof.outcome": str(trace.outcome)})
+
+    def export_trace(self, trace: Trace, *, route: str | None = None) -> None:
+        """Make the span of ``trace``. Span processors may block."""
+        self._span(trace, self._labels(trace, route))
+
+    def _labels(self, trace: Trace, route: str | None) -> dict[str, Any]:
         labels: dict[str, Any] = {"http.request.method": method(trace.request.method)}
         if route is not None:
             labels["http.route"] = self._route_label(route)
@@ -77,8 +90,7 @@ class OpenTelemetry:
             labels["http.response.status_code"] = trace.response.status
         if trace.outcome not in _CLEAN:
             labels["error.type"] = str(trace.outcome)
-        self._span(trace, labels)
-        self._measure(trace, {**labels, "streamproof.outcome": str(trace.outcome)})
+        return labels
 
     def _span(self, trace: Trace, labels: Mapping[str, Any]) -> None:
         stats, request = trace.stats, trace.request
@@ -86,8 +98,8 @@ class OpenTelemetry:
         path, _, query = request.target.partition("?")
         attributes: dict[str, Any] = {
             **labels,
-            "url.path": path,
-            "network.protocol.version": request.http_version,
+            "url.path": printable(path),
+            "network.protocol.version": printable(request.http_version),
             "http.response.body.size": stats.bytes,
             "streamproof.outcome": str(trace.outcome),
             "streamproof.chunks": stats.chunks,
@@ -101,7 +113,7 @@ class OpenTelemetry:
             attributes["streamproof.time_per_output_chunk"] = mean
         for name in ("by", "reason"):
             if (value := getattr(trace.end, name)) is not None:
-                attributes[f"streamproof.{name}"] = value
+                attributes[f"streamproof.{name}"] = printable(value)
         target = f" {labels['http.route']}" if "http.route" in labels else ""
         span = self._tracer.start_span(
             f"{labels['http.request.method']}{target} stream",
@@ -111,7 +123,7 @@ class OpenTelemetry:
             start_time=end - int(trace.end.at * 1e9),
         )
         if trace.outcome not in _CLEAN:
-            span.set_status(Status(StatusCode.ERROR, trace.end.reason or str(trace.outcome)))
+            span.set_status(Status(StatusCode.ERROR, printable(trace.end.reason or str(trace.outcome))))
         span.end(end)
 
     def _measure(self, trace: Trace, labels: Mapping[str, Any]) -> None:

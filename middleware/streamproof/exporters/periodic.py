@@ -5,11 +5,12 @@ The thread sleeps while no stream is open. The first stream starts it, so it is 
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 import weakref
 from collections.abc import Callable
+
+from .forks import renew_in_children
 
 
 class Periodic:
@@ -20,24 +21,28 @@ class Periodic:
 
     def __init__(self, look: Callable[[], bool], *, every: float) -> None:
         self._look, self._every = look, every
+        renew_in_children(self)
+
+    def renew(self) -> None:
+        """Leave the thread to the parent process."""
         self._wanted = threading.Event()
-        self._process = 0
+        self._begun = False
         self._starting = threading.Lock()
 
     def opened(self) -> None:
         """A stream began."""
-        if not self._wanted.is_set() or self._process != os.getpid():
+        if not self._wanted.is_set():
             self._begin()
 
     def _begin(self) -> None:
         with self._starting:
-            if self._process != os.getpid():
-                self._process = os.getpid()
-                self._wanted = wanted = threading.Event()
+            if not self._begun:
+                wanted = self._wanted
                 owner = weakref.ref(self, lambda gone: wanted.set())
                 threading.Thread(
                     target=_go, args=(owner, wanted, self._every), daemon=True, name="streamproof-periodic"
                 ).start()
+                self._begun = True
             self._wanted.set()
 
 

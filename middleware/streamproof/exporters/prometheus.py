@@ -137,6 +137,10 @@ class Prometheus:
 
     def __call__(self, trace: Trace, *, route: str | None = None) -> None:
         """Count ``trace``."""
+        self.count_trace(trace, route=route)
+
+    def count_trace(self, trace: Trace, *, route: str | None = None) -> None:
+        """Count ``trace``. Neither blocks nor waits, so it is called where the stream ends."""
         stats, label = trace.stats, self._route_label(route)
         status = "none" if trace.response is None else f"{trace.response.status // 100}xx"
         self._metrics.streams.labels(method(trace.request.method), label, status, str(trace.outcome)).inc()

@@ -31,7 +31,8 @@ from ..suggestion import nearest
 from ..wrapping import wrap
 from .loading import Settings
 
-#: Chunks that are kept of each stream for a trace file by default. Longer streams cannot be replayed.
+#: Chunks whose sizes and times are kept of each stream for a trace file by default; of the others only the statistics.
+#: Longer streams cannot be replayed.
 REPLAYABLE = 1000
 PAGE_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -46,21 +47,21 @@ class TraceDispatcher:
         self.background = Background(exporters, limit=settings.queue, streams_only=settings.export == "streams")
         exporters.update(_exporters(settings, self.live, self.background))
         self.background.use(exporters)
-        self._gauges: list[Any] = [exporter for exporter in exporters.values() if hasattr(exporter, "opened")]
+        self._gauges: dict[str, Any] = {name: each for name, each in exporters.items() if hasattr(each, "opened")}
         self._periodic = [
             Periodic(partial(self._look, name, exporter), every=every)
             for name, exporter in exporters.items()
             if (every := getattr(exporter, "look_every", 0))
         ]
-        self._holds: list[Any] = [exporter for exporter in exporters.values() if hasattr(exporter, "held")]
+        self._holds: dict[str, Any] = {name: each for name, each in exporters.items() if hasattr(each, "held")}
 
     def opened(self, recording: Recording) -> None:
         """A stream began."""
         self.live.opened(recording)
         if self._access_log and "type" not in recording.request_source:
             recording.request_source["streamproof"] = AccessField(recording.recorder)
-        for gauge in self._gauges:
-            gauge.opened()
+        for name, gauge in self._gauges.items():
+            self.background.guarded(name, gauge.opened)
         for each in self._periodic:
             each.opened()
 
@@ -70,17 +71,24 @@ class TraceDispatcher:
 
     def headed(self, recording: Recording) -> None:
         """It has a head. The framework knows the route now; Flask forgets it before the body."""
+        self.background.guarded("route", self._find_route, recording)
+
+    def _find_route(self, recording: Recording) -> None:
         recording.route = route_of(recording.request_source)
 
     def ended(self, recording: Recording, trace: Trace) -> None:
         """A stream ended."""
         self.live.ended(recording, trace)
-        for gauge in self._gauges:
-            gauge.ended()
+        guarded, count = self.background.guarded, self.background.counting.add
+        for name, gauge in self._gauges.items():
+            count(partial(guarded, name, gauge.ended))
         if (watch := recording.request_source.get(holds.KEY)) is not None and (seconds := watch.longest_hold()) > 0:
-            for gauge in self._holds:
-                gauge.held("inside", seconds)
-        self.background(trace, route=recording.route)
+            for name, gauge in self._holds.items():
+                count(partial(guarded, name, gauge.held, "inside", seconds))
+        collected = getattr(recording, "collected", False)
+        if not collected:
+            self.background.counting.run()
+        self.background(trace, route=recording.route, collected=collected)
 
     def __call__(self, trace: Trace) -> None:
         """Queue a trace of which nothing else is known."""
@@ -122,6 +130,9 @@ def options(settings: Settings) -> dict[str, Any]:
     if settings.jsonl and settings.origins["keep_chunks"] == "default":
         keep = REPLAYABLE
     chosen: dict[str, Any] = {"keep_chunks": keep, "via": AdmittedVia(settings.via) if settings.via else None}
+    # Exporters of others may want the bytes; those here need them only for bodies.
+    foreign = settings.origins["keep_chunks"] != "default" and (settings.on_trace or settings.exporters)
+    chosen["keep_data"] = settings.bodies or bool(foreign)
     if settings.policy:
         chosen["policy"] = _policy(settings.policy)
     if settings.budget:

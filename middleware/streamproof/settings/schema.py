@@ -174,7 +174,11 @@ SCHEMA: tuple[Setting, ...] = (
         "What happens when a stream exceeds its budget.",
     ),
     Setting(
-        "keep_chunks", False, _keep, "true, false or a number of chunks", "Keep chunks with their bytes in traces."
+        "keep_chunks",
+        False,
+        _keep,
+        "true, false or a number of chunks",
+        "The chunks that are kept of each stream. Their bytes are kept for bodies, on_trace and exporters.",
     ),
     Setting(
         "export",
@@ -213,7 +217,7 @@ SCHEMA: tuple[Setting, ...] = (
         "The size to rotate at.",
     ),
     Setting("jsonl_backups", 3, _count(0), "a number of files, 0 or more", "The number of rotated files to keep."),
-    Setting("bodies", False, _boolean, _BOOL, "Whether the file has the bytes of kept chunks."),
+    Setting("bodies", False, _boolean, _BOOL, "Keep the bytes of kept chunks, for the trace file."),
     Setting(
         "sample",
         1.0,
