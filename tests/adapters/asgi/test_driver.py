@@ -10,7 +10,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamproof import Outcome, Trace
@@ -311,6 +311,7 @@ def way(name: str | None) -> Any:
     return None if name is None else Ways(stages[name])
 
 
+@settings(deadline=None)
 @given(
     POLICIES, VIAS, STEPS, ENDS, st.lists(st.sampled_from([0.0, 0.0, 0.02, 0.5]), min_size=1, max_size=4), TIMES, TIMES
 )

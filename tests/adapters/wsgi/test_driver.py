@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from werkzeug.wrappers import Response
 
@@ -199,6 +199,7 @@ def test_an_app_that_fails_before_its_head_does_not_wait_for_the_hops_limits() -
         Server(StreamMiddleware(app, via="heroku"))
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.sampled_from([b"", b"a", b"data: a\n\n", b"b" * 50, b"\n\n"]), max_size=8),
     st.sampled_from(list(POLICIES)),
