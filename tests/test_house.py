@@ -51,6 +51,7 @@ PURE = {
     "collections",
     "contextlib",
     "dataclasses",
+    "datetime",
     "enum",
     "fnmatch",
     "functools",
@@ -59,6 +60,8 @@ PURE = {
     "json",
     "math",
     "re",
+    "shlex",
+    "tomllib",
     "typing",
     "zlib",
 }
