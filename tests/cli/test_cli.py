@@ -89,7 +89,7 @@ def test_replay_reads_standard_input(monkeypatch: pytest.MonkeyPatch, capsys: py
     [
         (None, "The recording '{path}' cannot be read: No such file or directory. Expected a file that --save wrote, "),
         ("{", "The trace is not JSON: Expecting property name enclosed in double quotes at line 1 column 2. "),
-        ("{}", "trace has no 'format'. Expected it there (format 1). Is it a trace of another format?"),
+        ("{}", "trace has no 'format'. Expected it there. Is it a trace of another format than 1?"),
     ],
 )
 def test_a_recording_that_cannot_be_used_is_one_sentence(
