@@ -213,7 +213,7 @@ def test_reload_wraps_the_new_code(tmp_path: Path) -> None:
             {"STREAMPROOF_LGO": "text"},
             "STREAMPROOF_LGO is not a setting. Expected a valid name. Did you mean 'STREAMPROOF_LOG'?",
         ),
-        ({"STREAMPROOF_LOG": "loud"}, "STREAMPROOF_LOG is 'loud'. Expected off, text or json."),
+        ({"STREAMPROOF_LOG": "loud"}, "STREAMPROOF_LOG is 'loud'. Expected one of off, text, json."),
         (
             {"STREAMPROOF_VIA": "nginx", "STREAMPROOF_ENV": "production"},
             "via='nginx' is set and env is production",

@@ -8,19 +8,24 @@ arguments. The files are those of the nearest folder, from the current one upwar
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from ..adapters.via import refuse_via
+from ..sansio.decode.documents import check_nesting, toml_data
+from ..sansio.decode.fault import Fault, shortened
+from ..sansio.decode.fields import Field
+from ..sansio.decode.limits import TOML_SIZE
+from ..sansio.decode.tables import Map
 from ..sansio.errors import ConfigurationError
 from ..suggestion import nearest
-from .schema import SCHEMA, Setting, Unreadable
+from .schema import SCHEMA, Setting
 
 PREFIX = "STREAMPROOF_"
 _BY_NAME = {setting.name: setting for setting in SCHEMA}
+_TABLE = Map(field=Field(), hint="a table")
 
 
 class Settings:
@@ -90,46 +95,50 @@ def _sources(
 def _files(place: Path) -> Iterator[tuple[Path, dict[str, Any] | None]]:
     pyproject, own = place / "pyproject.toml", place / "streamproof.toml"
     if pyproject.is_file():
-        table = _toml(pyproject).get("tool", {}).get("streamproof")
-        if table is not None and not isinstance(table, dict):
-            raise ConfigurationError(
-                f"{pyproject}: tool.streamproof is {table!r}. Expected a table, [tool.streamproof]."
-            )
-        yield pyproject, table
+        yield pyproject, _table(pyproject, "tool", "streamproof")
     if own.is_file():
-        yield own, _toml(own)
+        yield own, _table(own)
 
 
-def _toml(path: Path) -> dict[str, Any]:
+def _table(path: Path, *names: str) -> dict[str, Any] | None:
+    """The table under ``names`` in the TOML file, None if it has none. The rest of the file belongs to others."""
+    root = str(path)
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path} cannot be read: {error}. Expected TOML. Was it edited by hand?") from None
+        with path.open("rb") as file:
+            table: Any = toml_data(file.read(TOML_SIZE + 1), expected="TOML", guess="Was it edited by hand?")
+        for number, name in enumerate(names, 1):
+            root = f"{path}: {'.'.join(names[:number])}"
+            if (table := table.get(name)) is None:
+                return None
+            table = _TABLE.read(table)
+        check_nesting(table)
+    except Fault as fault:
+        raise ConfigurationError(fault.sentence(root, "Was it edited by hand?")) from None
     except OSError as error:
         raise ConfigurationError(
             f"{path} cannot be read: {error.strerror}. Expected a readable file. Does this user have the permission?"
         ) from None
+    return dict(table)
 
 
 def _read(name: str, raw: Any, origin: str) -> Any:
+    from_environment = origin.startswith(PREFIX)
     setting = _BY_NAME.get(name)
     if setting is None:
-        shown = origin if origin.startswith(PREFIX) else f"{origin}: {name}"
-        valid = (PREFIX + key.upper() if origin.startswith(PREFIX) else key for key in _BY_NAME)
-        guess = nearest(origin if origin.startswith(PREFIX) else name, valid)
-        raise ConfigurationError(f"{shown} is not a setting. Expected a valid name. {guess}")
+        shown = origin if from_environment else f"{origin}: {shortened(name)}"
+        valid = (PREFIX + key.upper() if from_environment else key for key in _BY_NAME)
+        guess = nearest(origin if from_environment else name, valid)
+        raise ConfigurationError(f"{shortened(shown, 200)} is not a setting. Expected a valid name. {guess}")
     if raw is None:
         return setting.default
     try:
         return setting.read(raw)
-    except Unreadable as error:
-        guess = str(error) or "Is it spelled right?"
-    except ConfigurationError as error:
-        raise ConfigurationError(f"{_shown(origin, name)}: {error}") from None
-    except (TypeError, ValueError) as error:
-        guess = f"Does this say why: {error}?"
-    raise ConfigurationError(f"{_shown(origin, name)} is {raw!r}. Expected {setting.expected}. {guess}")
+    except Fault as fault:
+        raise ConfigurationError(_sentence(fault, origin if from_environment else f"{origin}: {name}")) from None
 
 
-def _shown(origin: str, name: str) -> str:
-    return origin if origin.startswith(PREFIX) else f"{origin}: {name}"
+def _sentence(fault: Fault, root: str) -> str:
+    guess = "" if fault.unknown is None else nearest(fault.unknown, fault.valid)
+    if not guess or (not guess.startswith("Did you mean") and all(name in fault.expected for name in fault.valid)):
+        guess = "Is it spelled right?"
+    return fault.sentence(root, guess)
