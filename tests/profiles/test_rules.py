@@ -42,8 +42,8 @@ def test_a_small_profile_reads() -> None:
         ),
         (
             small(grade='"guessed"'),
-            "small.toml cannot be read: grade 'guessed' is not one of measured, source, documented, reported. "
-            "Expected the members that docs/profiles.md lists. Is a name mistyped?",
+            "small.toml: grade is 'guessed'. Expected one of measured, source, documented, reported. "
+            "Is a name mistyped?",
         ),
         (
             small('[[stages]]\nuse = "head_hold"\nsize = 4\n' + FACT),
@@ -57,7 +57,7 @@ def test_a_small_profile_reads() -> None:
         ),
         (
             small(base='"elsewhere"'),
-            "small.toml has no 'elsewhere'. Expected the members that docs/profiles.md lists. Is a name mistyped?",
+            "small.toml: base is 'elsewhere'. Expected the name of another profile. Is a name mistyped?",
         ),
     ],
 )

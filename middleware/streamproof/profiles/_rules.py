@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
+from ..sansio.decode.annotations import field_of
+from ..sansio.decode.fault import Fault, shortened
 from ..sansio.hop import CONDITIONS, Rule, is_condition
 from ..sansio.http import Headers
 from ..sansio.page import Page
@@ -76,13 +78,19 @@ def _rule(
     if use not in STAGES:
         raise unknown(place, "a stage", use, STAGES)
     kind: Any = STAGES[use]
-    known = {item.name: item.type for item in fields(kind)}
+    known = {item.name: str(item.type) for item in fields(kind)}
     given = {key: _frozen(fill(value, values, f"{place}: {key}")) for key, value in entry.items() if key not in _WORDS}
     for key, value in given.items():
         if known.get(key) == "bool" and value in ("on", "off"):  # as many products write it
             given[key] = value == "on"
-    for key in sorted(given.keys() - known.keys()):
-        raise unknown(place, "a setting of this stage", key, known)
+    settable = known.keys() - {"pages"}  # those are the pages of the profile
+    for key in sorted(given.keys() - settable):
+        raise unknown(place, "a setting of this stage", key, [key for key in known if key in settable])
+    for key, value in given.items():
+        try:
+            field_of(known[key]).read(value)
+        except Fault as fault:
+            raise ProfileFault(fault.sentence(f"{place}: {key}", "Is the unit or the type mistaken?")) from None
     if "name" in known:
         given.setdefault("name", profile)
     if "pages" in known:
@@ -137,10 +145,10 @@ def fill(value: Any, values: Mapping[str, Value], place: str) -> Any:
 def unknown(place: str, what: str, name: str, valid: Iterable[str]) -> ProfileFault:
     """The fault of a ``name`` that is not one of ``valid``, with the nearest of them as a question."""
     known = list(valid)
-    expected = f"Expected one of {', '.join(known)}." if known else "There are none."
+    expected = f"Expected one of {shortened(', '.join(known), 1000)}." if known else "There are none."
     guess = nearest(name, known)
     question = guess if guess.startswith("Did you mean") else "Is the name mistyped?"
-    return ProfileFault(f"{place}: {name!r} is not {what}. {expected} {question}")
+    return ProfileFault(f"{shortened(place, 200)}: {shortened(name)!r} is not {what}. {expected} {question}")
 
 
 def words(value: Value) -> str:

@@ -51,16 +51,16 @@ def find(name: str) -> Profile | None:
 def _read(folder: Traversable, bases: Mapping[str, Profile], owner: str) -> dict[str, Profile]:
     """The profiles in a folder. One may build on ``bases`` or on another one of the folder."""
     found: dict[str, Profile] = {}
-    for text, place in sorted(_texts(folder), key=lambda item: "\nbase = " in item[0]):  # those with a base come last
+    for text, place in sorted(_texts(folder), key=lambda item: b"\nbase = " in item[0]):  # those with a base come last
         profile = read_profile(text, owner + place, {**bases, **found})
         found[profile.name] = profile
     return found
 
 
-def _texts(folder: Traversable) -> Iterator[tuple[str, str]]:
+def _texts(folder: Traversable) -> Iterator[tuple[bytes, str]]:
     for entry in folder.iterdir():
         if entry.name.endswith(".toml") and not entry.name.startswith("_"):
-            yield entry.read_text("utf-8"), entry.name
+            yield entry.read_bytes(), entry.name
 
 
 def _folder(point: EntryPoint) -> Traversable:

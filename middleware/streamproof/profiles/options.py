@@ -7,33 +7,26 @@ profile say what an option does.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
+from ..sansio.decode.fault import Fault, shortened
+from ..sansio.decode.fields import Choice, Field, Text, Whole
+from ..sansio.decode.limits import SECONDS, WHOLE
 from ..sansio.errors import ConfigurationError
+from ._values import Duration, Milliseconds, Size, Version, Words
 
 Value = str | int | float | tuple[str, ...]
 
-_SIZES = {"": 1, "b": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "kb": 1024, "mb": 1024**2, "gb": 1024**3}
-_TIMES = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
-_NUMBER = re.compile(r"(-?\d+(?:\.\d+)?)\s*([a-zA-Z]*)")
-
-_EXPECTED = {
-    "size": "a size such as 4096, 16k or 1m",
-    "time": "a time such as 60s, 500ms or 1m",
-    "int": "a whole number",
-    "milliseconds": "a whole number of milliseconds",
-    "list": "words separated by spaces",
-    "version": "a version such as 1.22.1",
-    "text": "text",
-}
+#: What an option can be, beside a choice.
+KINDS = ("size", "time", "int", "milliseconds", "list", "version", "text")
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option: its kind (``choice`` or a key of ``_EXPECTED``), its default, and what it is in words.
+    """One option: its kind (``choice`` or one of :data:`KINDS`), its default, and what it is in words.
 
     ``values`` lists the valid ones of a choice; a number lies between ``low`` and ``high``. ``defaults_when`` are
     (condition on other options, default) pairs, first match wins.
@@ -49,52 +42,44 @@ class Option:
     high: float = math.inf
 
     @property
+    def field(self) -> Field:
+        """The field that reads its text."""
+        return Choice(values=self.values) if self.values else _field(self.kind, self.low, self.high)
+
+    @property
     def expected(self) -> str:
         """What may stand behind the equals sign, in words."""
-        if self.values:
-            return "one of " + ", ".join(self.values)
-        least = f", at least {self.low:g}" if self.low else ""
-        return _EXPECTED[self.kind] + least + (f", at most {self.high:g}" if self.high != math.inf else "")
+        return self.field.expected
 
     def parse(self, text: str, profile: str) -> Value:
         """Return the value that ``text`` means. Raises ConfigurationError if it is not a value of this option."""
         try:
-            value = self._value(text.strip())
-            if isinstance(value, int | float) and not self.low <= value <= self.high:
-                raise ValueError
+            value: Value = self.field.parse(text)
             return value
-        except ValueError:
+        except Fault as fault:
             raise ConfigurationError(
-                f"{profile}:{self.name}={text} cannot be used. Expected {self.expected}. Is it a typing mistake?"
+                f"{profile}:{self.name}={shortened(text)} cannot be used. Expected {fault.expected}. "
+                "Is it a typing mistake?"
             ) from None
 
-    def _value(self, text: str) -> Value:
-        if self.kind == "choice":
-            if text not in self.values:
-                raise ValueError
-            return text
-        if self.kind == "list":
-            return tuple(text.split())
-        if self.kind == "text":
-            return text
-        if self.kind == "int":
-            return int(text)
-        if self.kind == "milliseconds":
-            return int(text) / 1000
-        if self.kind == "version":
-            version_key(text)
-            return text
-        found = _NUMBER.fullmatch(text)
-        units: Mapping[str, float] = _SIZES if self.kind == "size" else _TIMES
-        if found is None or found[2].lower() not in units or float(found[1]) < 0:
-            raise ValueError
-        number = float(found[1]) * units[found[2].lower()]
-        return int(number) if self.kind == "size" else number
+
+@cache
+def _field(kind: str, low: float, high: float) -> Field:
+    if kind in ("list", "version", "text"):
+        return {"list": Words(), "version": Version(), "text": Text()}[kind]
+    bounds = (f", at least {low:g}" if low else "") + (f", at most {high:g}" if high != math.inf else "")
+    if kind == "size":
+        return Size(low=int(low), high=int(min(high, WHOLE)), hint=Size.words + bounds)
+    if kind == "time":
+        return Duration(low=low, high=min(high, SECONDS), hint=Duration.words + bounds)
+    if kind == "milliseconds":
+        return Milliseconds(low=low, high=min(high, SECONDS), hint=Milliseconds.words + bounds)
+    return Whole(low=int(low), high=int(min(high, WHOLE)), hint="a whole number" + bounds)
 
 
 def version_key(text: str) -> tuple[int, ...]:
-    """Return a version as numbers that compare. Raises ValueError if ``text`` is not a version."""
-    return tuple(int(part) for part in text.split("."))
+    """Return a version as numbers that compare. Raises Fault if ``text`` is not a version."""
+    return tuple(int(part) for part in Version().parse(text).split("."))
 
 
 def matches(condition: Mapping[str, Any], values: Mapping[str, Value]) -> bool:

@@ -6,28 +6,23 @@ docs/profiles.md describes the file. An error names the place in it. ``catalogue
 from __future__ import annotations
 
 import datetime
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
+from ..sansio.decode.documents import check_nesting, toml_data
+from ..sansio.decode.fault import Fault, shortened
 from ..sansio.errors import ConfigurationError
 from ..sansio.hop import HopPlan, Rule
 from ._rules import ProfileFault, check_options, fill, inherited, rules, words
+from ._table import GRADES as GRADES
+from ._table import LISTED, PROFILE
+from ._table import Fact as Fact
 from .options import Option, Value, matches
 
-GRADES = ("measured", "source", "documented", "reported")
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """One statement about a product, with where it comes from: ``grade`` is one of :data:`GRADES`."""
-
-    text: str
-    source: str
-    date: datetime.date
-    grade: str
+#: The HTTP versions of a hop's own requests; ``same``: that of its reader.
+ASKS = ("1.0", "1.1", "same")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +54,10 @@ class Profile:
         """Every option's value, the ``given`` texts and else the defaults. Raises ConfigurationError."""
         for name in given:
             if name not in self.options:
-                valid = ", ".join(self.options) or "none"
+                valid = shortened(", ".join(self.options), 1000) or "none"
                 raise ConfigurationError(
-                    f"{self.name} has no option {name!r}. Valid options: {valid}. Is it a directive of another product?"
+                    f"{self.name} has no option '{shortened(name)}'. Valid options: {valid}. "
+                    "Is it a directive of another product?"
                 )
         values: dict[str, Value] = {}
         for name, option in self.options.items():
@@ -89,56 +85,47 @@ class Profile:
         return (*self.base._rules(self.base.settle(given), name), *own)
 
 
-def read_profile(text: str, place: str, bases: Mapping[str, Profile] = MappingProxyType({})) -> Profile:
+def read_profile(text: str | bytes, place: str, bases: Mapping[str, Profile] = MappingProxyType({})) -> Profile:
     """The profile in the TOML ``text``; ``place`` names the file, ``bases`` are the profiles it may build on.
 
     Raises ConfigurationError naming the fault.
     """
     try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{place} is not TOML: {error}. Expected a profile. Was it cut short?") from None
-    try:
+        data = toml_data(text, expected="a profile", guess="Was it cut short?")
+        check_nesting(data)
         return _profile(data, bases)
     except ProfileFault as fault:
         raise ConfigurationError(f"{place}, {fault}") from None
+    except Fault as fault:
+        raise ConfigurationError(fault.sentence(f"{place}:", "Is a name mistyped?")) from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         what = f"has no {error}" if isinstance(error, KeyError) else f"cannot be read: {error}"
-        raise ConfigurationError(
-            f"{place} {what}. Expected the members that docs/profiles.md lists. Is a name mistyped?"
-        ) from error
+        raise ConfigurationError(f"{place} {what}. Expected {LISTED}. Is a name mistyped?") from error
 
 
 def _profile(data: Mapping[str, Any], bases: Mapping[str, Profile]) -> Profile:
-    options = {}
-    for name, entry in data.get("options", {}).items():
-        values = tuple(entry.get("values", ()))
-        whens = tuple((rule["if"], str(rule["default"])) for rule in entry.get("defaults_when", ()))
-        kind = "choice" if values else entry["kind"]
-        bounds = {key: entry[key] for key in ("low", "high") if key in entry}
-        options[name] = Option(name, kind, str(entry["default"]), entry.get("summary", ""), values, whens, **bounds)
-    stats = {
-        name: (*((rule["if"], rule["value"]) for rule in entry.get("when", ())), ({}, entry["value"]))
-        for name, entry in data.get("figures", {}).items()
-    }
-    facts = tuple(Fact(item["text"], item["source"], item["date"], _grade(item["grade"])) for item in data["facts"])
-    base = bases[data["base"]] if "base" in data else None
+    parts = PROFILE.read(data)
+    base = None if parts["base"] is None else bases.get(parts["base"])
+    if base is None and parts["base"] is not None:
+        raise Fault(parts["base"], "the name of another profile").at(".base")
     profile = Profile(
-        name=data["name"],
-        title=data["title"],
-        summary=data["summary"],
-        grade=_grade(data["grade"]),
-        date=data["date"],
-        asks=data.get("asks", "1.1"),
-        options=MappingProxyType(options),
-        facts=facts if base is None else (*facts, *base.facts),
-        stages=tuple(MappingProxyType(entry) for entry in inherited(data.get("stages", ()))),
-        adds_request=tuple((name, value) for name, value in data.get("adds_request", ())),
-        pages=tuple(data.get("pages", ())),
-        stats=MappingProxyType(stats),
-        gets_head=data.get("gets_head"),
+        name=parts["name"],
+        title=parts["title"],
+        summary=parts["summary"],
+        grade=parts["grade"],
+        date=parts["date"],
+        asks=parts["asks"],
+        options=MappingProxyType({name: replace(option, name=name) for name, option in parts["options"].items()}),
+        facts=parts["facts"] if base is None else (*parts["facts"], *base.facts),
+        stages=tuple(MappingProxyType(entry) for entry in inherited(parts["stages"])),
+        adds_request=parts["adds_request"],
+        pages=parts["pages"],
+        stats=MappingProxyType(
+            {name: (*entry["when"], ({}, entry["value"])) for name, entry in parts["figures"].items()}
+        ),
+        gets_head=parts["gets_head"],
         base=base,
-        base_options=MappingProxyType(data.get("base_options", {})),
+        base_options=MappingProxyType(parts["base_options"]),
     )
     _check(profile)
     return profile
@@ -155,10 +142,5 @@ def _check(profile: Profile) -> None:
             check_options(f"figures.{name}.when", condition, options)
     check_options("gets_head", profile.gets_head or {}, options)
     profile._rules(profile.settle({}), profile.name, every=True)
-    profile.plan()
-
-
-def _grade(text: str) -> str:
-    if text not in GRADES:
-        raise ValueError(f"grade {text!r} is not one of {', '.join(GRADES)}")
-    return text
+    if (ask := profile.plan().ask) not in ASKS:
+        raise Fault(ask, f"one of {', '.join(ASKS)}").at(".asks")

@@ -11,6 +11,8 @@ import difflib
 import re
 from dataclasses import dataclass
 
+from ..sansio.decode.fault import shortened, shown
+from ..sansio.decode.limits import VIA_LENGTH
 from ..sansio.errors import ConfigurationError
 from ..sansio.hop import Chain, HopPlan
 from ..sansio.trace import Request
@@ -45,7 +47,13 @@ def resolve(via: str | Profile | Via) -> Via:
         return Via(via.name, (via.plan(),), (via,))
     if not isinstance(via, str):
         raise ConfigurationError(
-            f"via is {via!r}. Expected text such as 'nginx:gzip=on', a Profile or a Via. Was a list meant, as in A+B?"
+            f"via is {shown(via)}. Expected text such as 'nginx:gzip=on', a Profile or a Via. "
+            "Was a list meant, as in A+B?"
+        )
+    if len(via) > VIA_LENGTH:
+        raise ConfigurationError(
+            f"The via {shortened(via)!r} has {len(via):,} characters. Expected at most {VIA_LENGTH:,}. "
+            "Is it the text of a file?"
         )
     hops = [_hop(part.strip(), via) for part in _parts(via)]
     return Via(via, tuple(plan for _, plan in hops), tuple(profile for profile, _ in hops))
@@ -71,19 +79,24 @@ def _hop(text: str, via: str) -> tuple[Profile, HopPlan]:
         near = difflib.get_close_matches(name, profiles, 1)
         guess = f"Was {near[0]!r} meant?" if near else "Is the name mistyped?"
         raise ConfigurationError(
-            f"{name!r} in via {via!r} is not a known profile. Valid names: {', '.join(profiles)}. {guess}"
+            f"{_shown(name)} in via {_shown(via)} is not a known profile. Valid names: {', '.join(profiles)}. {guess}"
         )
     given: dict[str, str] = {}
     for item in options.split(",") if colon else ():
         key, equals, value = item.partition("=")
         if not equals:
             raise ConfigurationError(
-                f"{item!r} in via {via!r} is not an option. Expected OPTION=VALUE, "
+                f"{_shown(item)} in via {_shown(via)} is not an option. Expected OPTION=VALUE, "
                 f"as in {name}:OPTION=VALUE,OPTION=VALUE. Is the equals sign missing?"
             )
         if key.strip() in given:
             raise ConfigurationError(
-                f"{key.strip()!r} stands twice in via {via!r}. Expected each option once. Was a second hop (+) meant?"
+                f"{_shown(key.strip())} stands twice in via {_shown(via)}. Expected each option once. "
+                "Was a second hop (+) meant?"
             )
         given[key.strip()] = value.strip()
     return profile, profile.plan(given)
+
+
+def _shown(text: str) -> str:
+    return repr(shortened(text, 200))
