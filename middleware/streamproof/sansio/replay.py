@@ -6,12 +6,13 @@ depend on the reader's.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Sequence
 
+from .decode.limits import EMPTY_CHUNK_SIZE, HELD_SIZE, INFLATED_SIZE
 from .errors import NeedsData, TraceError
 from .hop import Chain, HopPlan
 from .http import Framing, content_length, header
+from .inflater import Inflater
 from .machine import Cut, Data, End, Event, Head
 from .origin import AppServer, Origin
 from .trace import Chunk, Outcome, Request, Response, StreamEnd, Trace
@@ -31,7 +32,8 @@ def replay(
     """What the reader of ``trace`` receives behind the hops ``plans`` (app side first).
 
     ``server`` frames the response for the request that the first hop makes. Raises TraceError when the trace kept no
-    chunks, NeedsData when a hop compresses and the trace kept no bytes.
+    chunks, when its body is not what its Content-Encoding says or is over a limit of ``decode/limits.py``; NeedsData
+    when a hop compresses and the trace kept no bytes.
     """
     if not trace.whole:
         raise TraceError(
@@ -72,9 +74,13 @@ def _body(trace: Trace, chain: Chain, reader: Reader, origin: Origin, watch: Wat
     if missing == 0 or not origin.has_body:
         take(receive(origin.end(), trace.response.at), trace.response.at)
         return True
+    unchecked = 0  # bytes taken in since the hops were asked what they hold
     for at, size, _, data in trace.chunks:
         if not size:
             continue
+        if (unchecked := unchecked + size) > EMPTY_CHUNK_SIZE:
+            unchecked = 0
+            _check_held(chain)
         deadline = chain.deadline
         if deadline is not None and deadline <= at:
             _drain(chain, reader, at, watch)
@@ -93,8 +99,21 @@ def _body(trace: Trace, chain: Chain, reader: Reader, origin: Origin, watch: Wat
     return False
 
 
+def _check_held(chain: Chain) -> None:
+    if chain.held > HELD_SIZE:
+        raise TraceError(
+            f"The hops hold {chain.held:,} bytes of this body. Expected at most {HELD_SIZE:,} in a replay. "
+            "Is it a download that a hop collects?"
+        )
+
+
 def _zeros(size: int) -> memoryview:
-    """``size`` bytes that stand for a body whose bytes were not kept."""
+    """``size`` bytes that stand for a body whose bytes were not kept. Raises TraceError if they are too many."""
+    if size > EMPTY_CHUNK_SIZE:
+        raise TraceError(
+            f"The trace has a chunk of {size:,} bytes without data. Expected at most {EMPTY_CHUNK_SIZE:,} in a replay. "
+            "Was the file edited by hand?"
+        )
     return _ZEROS[:size] if size <= len(_ZEROS) else memoryview(bytes(size))
 
 
@@ -139,7 +158,7 @@ class Reader:
         self._chunks: list[Chunk] = []
         self._end: StreamEnd | None = None
         self._framing: Framing = "close"
-        self._inflate: zlib._Decompress | None = None
+        self._inflate: Inflater | None = None
 
     @property
     def over(self) -> bool:
@@ -154,7 +173,7 @@ class Reader:
             if type(event) is Data:
                 data = event.data
                 if self._inflate is not None:
-                    data = self._inflate.decompress(data)
+                    data = self._inflate.take(data)
                 if len(data):
                     kept = bytes(data) if self._keep_data else None
                     self._chunks.append(Chunk(now, len(data), None, kept))
@@ -169,7 +188,7 @@ class Reader:
         self._response = Response(event.status, event.headers, now, event.size, event.framing)
         self._framing = event.framing
         if self._keep_data and header(event.headers, "content-encoding") in ("gzip", "x-gzip"):
-            self._inflate = zlib.decompressobj(31)
+            self._inflate = Inflater(INFLATED_SIZE)
 
     def _cut(self, event: Cut, now: float) -> None:
         if self._response is not None and self._framing == "close" and event.how == "fin":

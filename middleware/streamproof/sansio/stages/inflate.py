@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from typing import ClassVar
 
+from ..decode.limits import INFLATED_SIZE
 from ..http import accepts, content_length, header, without
 from ..machine import Cut, Data, End, Event, Events, Head, Stage
 from ..trace import Request
@@ -20,24 +22,32 @@ from ..trace import Request
 
 @dataclass(frozen=True, slots=True)
 class Inflate:
-    """``buffer`` bytes leave at a time."""
+    """``buffer`` bytes leave at a time.
+
+    A body that is not gzip, or that has more than ``INFLATED_SIZE`` bytes, is cut; ``name`` names the hop then.
+    """
+
+    cuts: ClassVar[bool] = True
 
     buffer: int = 32768
+    name: str = "hop"
 
     def start(self, request: Request, now: float) -> Stage:
         """The decoder of one response."""
-        return _Inflate(self.buffer, request)
+        return _Inflate(self, request)
 
 
 class _Inflate(Stage):
-    def __init__(self, buffer: int, request: Request) -> None:
+    def __init__(self, settings: Inflate, request: Request) -> None:
         self.transparent = accepts(request.headers, "gzip")
         self._bare = request.method == "HEAD"
-        self._buffer = buffer
+        self._buffer, self._name = settings.buffer, settings.name
         self._head: Head | None = None
         self._sized = False  # the head waits until the whole body can be counted
         self._out = bytearray()
         self._decoder = zlib.decompressobj(31)
+        self._left = INFLATED_SIZE
+        self._over = False
 
     @property
     def held(self) -> int:
@@ -60,13 +70,28 @@ class _Inflate(Stage):
         out: list[Event] = []
         packed: bytes | memoryview = event.data
         while packed:
-            self._out += self._decoder.decompress(packed, self._buffer - len(self._out) % self._buffer)
+            try:
+                piece = self._decoder.decompress(packed, self._buffer - len(self._out) % self._buffer)
+            except zlib.error:
+                return [*out, *self._fail("the body is not gzip, as its Content-Encoding says")]
+            self._out += piece
+            self._left -= len(piece)
+            if self._left < 0:
+                return [*out, *self._fail(f"the body has more than {INFLATED_SIZE:,} B when it is decompressed")]
             packed = self._decoder.unconsumed_tail
             if self._sized:
                 continue
             if len(self._out) == self._buffer or self._decoder.eof:
                 out += self._leave()
         return out
+
+    def _fail(self, reason: str) -> Events:
+        self._over = True
+        self._out.clear()
+        return [*self._waiting(), Cut("fin", self._name, reason, own=True)]
+
+    def receive(self, event: Event, now: float) -> Events:
+        return () if self._over else super().receive(event, now)
 
     def _leave(self) -> list[Event]:
         data = bytes(self._out)
