@@ -7,31 +7,44 @@ from __future__ import annotations
 
 import argparse
 import re
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from .. import __version__
+from ..sansio.decode.fault import Fault, shortened, shown
+from ..sansio.decode.fields import Whole
+from ..sansio.decode.limits import SECONDS
 from ..sansio.errors import ConfigurationError
 from ..sansio.trace import Request
 
 _UNITS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0}
+#: What a socket and a thread can wait for, seconds.
+_LONGEST = min(SECONDS, threading.TIMEOUT_MAX)
 _FORM = "application/x-www-form-urlencoded"
 
 
 def seconds(text: str) -> float:
     """Parse ``5s``, ``500ms``, ``2m`` or ``1.5`` into seconds."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)(ms|s|m|)", text.strip())
-    if found is None or float(found[1]) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a duration. Expected, for example, 5s, 500ms or 2m.")
-    return float(found[1]) * _UNITS[found[2]]
+    found = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)(ms|s|m|)", text.strip(), re.ASCII)
+    duration = 0.0 if found is None else float(found[1]) * _UNITS[found[2]]
+    if not 0 < duration <= _LONGEST:
+        most = f", at most {_LONGEST:,.0f} s" if duration > _LONGEST else ""
+        raise argparse.ArgumentTypeError(
+            f"{shown(text)} is not a duration. Expected, for example, 5s, 500ms or 2m{most}."
+        )
+    return duration
 
 
 def count(text: str) -> int:
     """Parse a whole number from 1."""
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of chunks. Expected a whole number from 1.")
-    return int(text)
+    try:
+        return Whole(low=1).parse(text)
+    except Fault:
+        raise argparse.ArgumentTypeError(
+            f"{shown(text)} is not a number of chunks. Expected a whole number from 1."
+        ) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +75,27 @@ def address(url: str, path: str | None = None) -> Address:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise ConfigurationError(f"{url!r} is not a URL: {error}. {expected}") from None
+        raise ConfigurationError(f"{shown(url)} is not a URL: {shortened(str(error))}. {expected}") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigurationError(f"{url!r} is not an http or https URL with a host. {expected}")
+        raise ConfigurationError(f"{shown(url)} is not an http or https URL with a host. {expected}")
+    _check_host(parts.hostname)
     secure = parts.scheme == "https"
     query = f"?{parts.query}" if parts.query else ""
     target = parts.path + query if path is None else parts.path.rstrip("/") + target_of(path)
     return Address(secure, parts.hostname, port or (443 if secure else 80), target_of(target or "/"))
+
+
+def _check_host(host: str) -> None:
+    """Raise ConfigurationError if ``host`` cannot be looked up: RFC 1035 section 2.3.4 limits its length."""
+    try:
+        too_long = len(host.encode("idna")) > 253
+    except UnicodeError:
+        too_long = True
+    if too_long:
+        raise ConfigurationError(
+            f"{shown(host)} is not the name of a host. Expected at most 253 characters, 1 to 63 between two periods. "
+            "Is it pasted from elsewhere?"
+        )
 
 
 def target_of(path: str) -> str:

@@ -9,6 +9,8 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ..sansio.decode.fault import Fault, shown
+from ..sansio.decode.fields import Whole
 from ..sansio.errors import ConfigurationError
 from . import _files
 from ._arguments import Address, add_limits, add_output, add_request, address, is_url, target_of
@@ -188,6 +190,7 @@ def _words(server: str) -> list[str]:
 
 
 def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port (1 to 65535).")
-    return int(text)
+    try:
+        return Whole(low=1, high=65535).parse(text)
+    except Fault:
+        raise argparse.ArgumentTypeError(f"{shown(text)} is not a port (1 to 65535).") from None
