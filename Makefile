@@ -21,6 +21,7 @@ help:
 
 $(STAMP): requirements.lock pyproject.toml setup.py middleware/streamproof/adapters/_counting.c
 	@echo "Setting up $(VENV) (about half a minute, only once)."
+	@rm -f middleware/streamproof/adapters/_counting.*.so # an earlier build's name would be imported first
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes --requirement requirements.lock
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --editable .
