@@ -1,7 +1,8 @@
-"""The ASGI middleware: options and wiring. Scopes of another type than http (websocket, lifespan) go to the app as is.
+"""The ASGI middleware: :class:`StreamMiddleware` records the responses of an app, and carries out a policy and a via.
 
-A response that is only recorded passes through ``adapters/asgi/recording.py``: messages and scope are the objects that
-they were, and what the app returns is returned. A policy or a via are carried out by ``adapters/asgi/driver.py``.
+Options and wiring only. What records a response is in ``adapters/asgi/recording.py``; what moves a response through a
+policy and hops is in ``adapters/asgi/driver.py``. Without either, messages, scope and the app's return value are the
+very objects that they were. Scopes of another type than http (websocket, lifespan) go to the app unchanged.
 """
 
 from __future__ import annotations
@@ -23,28 +24,28 @@ if TYPE_CHECKING:
 
 
 class StreamMiddleware:
-    """Wraps an ASGI app.
+    """Wrap an ASGI app.
 
     Args:
-        app: the app, a single callable (ASGI 3.0; :func:`streamproof.wrap` converts an ASGI 2.0 one).
-        via: hops to put between app and server, such as ``"nginx:gzip=on"``: they hold, cut and compress here what
-            they would there. For development: one warning in the log says so. None leaves the messages alone.
-        on_trace: one or more callables; each is given the :class:`~streamproof.Trace` of every response once it ended,
-            in the event loop's thread, before background tasks. One that raises is logged once and dropped.
-        keep_chunks: False keeps the figures only (constant memory), True each chunk with its bytes, a number the
-            first so many.
+        app: The app, a single callable (ASGI 3.0; :func:`streamproof.wrap` converts an ASGI 2.0 app).
+        via: Hops to emulate between the app and its server, such as ``"nginx:gzip=on"``. They hold, cut and compress as
+            the real ones would. For development: one warning in the log says so. None emulates nothing.
+        on_trace: One or more callables. Each is called with the :class:`~streamproof.Trace` of every response when it
+            has ended, in the event loop's thread, before background tasks. One that raises is logged once and dropped.
+        keep_chunks: False keeps statistics only (constant memory), True every chunk with its bytes, a number the first
+            so many chunks.
         keep_data: False keeps the sizes and times of those chunks without their bytes.
-        policy: what is done to streams (:class:`~streamproof.sansio.flush.FlushPolicy`); other responses pass as they
-            are. A trace shows what left the policy. None does nothing.
-        budget: what a stream may take (:class:`~streamproof.Budget`).
-        on_violation: one or more of ``"log"``, ``"metric"``, ``"raise"`` (from where the stream ends) and callables
-            ``(finding, trace)``, for streams that overran it.
+        policy: What is done to streams (:class:`~streamproof.sansio.flush.FlushPolicy`). Other responses pass
+            unchanged. A trace shows what left the policy. None does nothing.
+        budget: What a stream may take (:class:`~streamproof.Budget`).
+        on_violation: One or more of ``"log"``, ``"metric"``, ``"raise"`` (where the stream ends) and callables
+            ``(finding, trace)``, for streams that overran the budget.
 
-    With none of ``policy`` and ``via`` and nobody to tell, a call is passed on to the app.
+    Without ``policy``, ``via`` and ``on_trace`` a call goes straight to the app.
 
     Raises:
-        ConfigurationError: ``via`` names no known profile or option, ``on_trace`` cannot be called, the policy names a
-            coding that is not installed, or an option is of the wrong kind.
+        ConfigurationError: ``via`` names an unknown profile or option, ``on_trace`` cannot be called, the policy names
+            a coding that is not installed, or an option is of the wrong type.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class StreamMiddleware:
             from .adapters.budgets import prepare
 
             self._prepared, on_trace = prepare(policy, budget, on_violation, on_trace)
-        #: Who is called for scopes of another type than http.
+        #: The app for scopes of another type than http.
         self.others = app
         self._listeners = Listeners(on_trace)
         self._keep_chunks, self._keep_data = keep_chunks, keep_data
@@ -80,7 +81,7 @@ class StreamMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
         try:
             http = scope["type"] == "http"
-        except (KeyError, TypeError):  # what asgiref's StatelessServer speaks: the scope is an address, say
+        except (KeyError, TypeError):  # asgiref's StatelessServer: the scope may be an address
             http = False
         if not http:
             return await self.others(scope, receive, send)
@@ -91,7 +92,7 @@ class StreamMiddleware:
                 return await driver.run(self._app, driver.inside(scope))
         if recording is None:
             return await self._app(scope, receive, send)
-        # As recorded() does, without a coroutine of its own: an open stream keeps each.
+        # The same as recorded(), without its coroutine, which every open stream would keep in memory.
         watched = Watched(recording, receive, send)
         try:
             result = await self._app(scope, watched, watched.sender())

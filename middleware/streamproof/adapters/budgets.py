@@ -1,8 +1,7 @@
-"""What happens when a stream overran its budget: log, metric, raise, or whatever a callable does.
+"""Act on streams that overran their budget: log, count, raise or call a function. :class:`BudgetWatch`.
 
-Knows a finished recording and what the taps inside the app saw. Does not judge: ``sansio/findings.py`` does. A listener
-of the recordings like any other, but for ``raise``, which reaches the server (and a test) as :class:`BudgetExceeded`.
-Both middlewares ask :func:`prepare` for it.
+Whether a stream overran it is decided in ``sansio/findings.py``. A watch is a listener like any other, except that
+``raise`` reaches the server (and a test) as :class:`BudgetExceeded`. Both middlewares get it from :func:`prepare`.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ from .recording import BudgetExceeded, Listener, Recording, log
 Action = Literal["log", "metric", "raise"] | Callable[[Finding, Trace], object]
 OnViolation = Action | Sequence[Action]
 
-#: How often each code was found since the process began (``on_violation="metric"``).
+#: How many findings of each code this process has made (``on_violation="metric"``).
 violations: Counter[str] = Counter()
 
-#: Changes nothing, but looks on: what ``max_hold`` needs where nobody asked for a policy.
+#: A policy that changes nothing: ``max_hold`` needs one to see what is held inside.
 _ONLOOKER = FlushPolicy(
     accel_buffering=False,
     no_transform=False,
@@ -38,7 +37,7 @@ _ONLOOKER = FlushPolicy(
 
 
 class BudgetWatch:
-    """Examines each trace against ``budget``. Raises ConfigurationError for an action that is none."""
+    """Examine each trace against ``budget``. Raises ConfigurationError for an unknown action."""
 
     def __init__(self, budget: Budget, on_violation: OnViolation = "log") -> None:
         if not isinstance(budget, Budget):
@@ -59,13 +58,13 @@ class BudgetWatch:
         self._act(_over(trace, self._budget), trace)
 
     def opened(self, recording: Recording) -> None:
-        """A response began: nothing to do yet."""
+        """Do nothing: the response has only begun."""
 
     def headed(self, recording: Recording) -> None:
-        """It has a head: still nothing."""
+        """Do nothing: the response has only a head."""
 
     def ended(self, recording: Recording, trace: Trace) -> None:
-        """It is over. Raises BudgetExceeded where that was asked for."""
+        """Examine the finished ``trace``. Raises BudgetExceeded if ``raise`` is among the actions."""
         found = list(_over(trace, self._budget))
         watch, limit = recording.request_source.get(holds.KEY), self._budget.max_hold
         if isinstance(watch, holds.Watch) and limit is not None and (held := watch.longest_hold()) > limit:
@@ -98,10 +97,10 @@ def prepare(
     on_violation: OnViolation,
     on_trace: Listener | Iterable[Listener],
 ) -> tuple[PreparedPolicy | None, Listener | Iterable[Listener]]:
-    """Return the policy that a middleware carries out, and the listeners that it has, so that ``budget`` is kept.
+    """Return the policy and the listeners with which a middleware enforces ``budget``.
 
-    A budget that must know what is held inside brings a policy that only looks on. Raises ConfigurationError when an
-    option is of the wrong kind.
+    A budget with ``max_hold`` brings a policy that changes nothing, if there is none. Raises ConfigurationError if an
+    option is of the wrong type.
     """
     if budget is not None:
         watch = BudgetWatch(budget, on_violation)

@@ -1,6 +1,7 @@
-"""The compressors that a policy may name: gzip from the standard library, brotli and zstandard when they are installed.
+"""The compressors that a policy may name: gzip from the standard library, brotli and zstandard if they are installed.
 
-Knows the two libraries' ways of flushing. Imported only where a policy compresses; the extra is ``compress``.
+Each flushes after every write. The extra ``compress`` installs the two libraries; they are imported only if a policy
+compresses with them. gzip is in ``sansio/flush/encode.py``.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 from ..sansio.errors import ConfigurationError
 from ..sansio.flush.encode import GZIP, Coder, Coders
 
-#: nginx's brotli module compresses streams with 6; a stream is flushed often, and above 5 the time per byte doubles.
+#: nginx's brotli module uses 6. A stream is flushed often, and above 5 the time per byte doubles.
 _BROTLI_QUALITY = 5
 
 _MODULES = {"br": "brotli", "zstd": "zstandard"}
@@ -54,15 +55,15 @@ _OTHERS: dict[str, Callable[[], Coder]] = {"br": Brotli, "zstd": Zstandard}
 
 
 def coders(names: Iterable[str]) -> Coders:
-    """What makes each of ``names``; raises ConfigurationError when its library is not installed."""
+    """Return what makes the coder of each of ``names``. Raises ConfigurationError if a library is not installed."""
     found: dict[str, Callable[[], Coder]] = {}
     for name in names:
         if name in GZIP:
             found[name] = GZIP[name]
         elif find_spec(_MODULES[name]) is None:
             raise ConfigurationError(
-                f"The policy compresses with {name!r}, and {_MODULES[name]} is not installed. Expected the extra "
-                "'compress': pip install 'streamproof[compress]'. Is this the environment you installed it in?"
+                f"The policy compresses with {name!r}, and {_MODULES[name]} is not installed. "
+                "Install it: pip install 'streamproof[compress]'."
             )
         else:
             found[name] = _OTHERS[name]

@@ -1,7 +1,7 @@
-"""The compiled counting (``_counting.c``), where it was built and counts as the rest does; else None.
+"""Choose between the compiled counting (``_counting.c``) and the Python one: :data:`counting`.
 
-Decides only whether to use it. The Python that it stands in for is ``sansio/stats.py``, ``wsgi/bodies.py`` and
-``asgi/recording.py``: without the extension module nothing changes but the cost of a chunk.
+The compiled one is used if it was built and reads the same clock. The Python that it replaces is in
+``sansio/stats.py``, ``wsgi/bodies.py`` and ``asgi/recording.py``. Only the cost of a chunk differs.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Any
 from ..sansio.stats import RunningStats
 from .recording import clock
 
-#: The clock that is read there, as the standard library calls it.
+#: The clock that the C code reads, as the standard library names it.
 CLOCK = "clock_gettime(CLOCK_MONOTONIC)"
 
 
 def _load() -> Any:
     if sysconfig.get_config_var("Py_GIL_DISABLED"):
-        return None  # its objects need the GIL
+        return None  # the C objects need the GIL
     try:
         from . import _counting
     except ImportError:  # no compiler when it was installed
@@ -29,10 +29,10 @@ def _load() -> Any:
     return _counting
 
 
-#: The extension module, or None.
+#: The extension module; None if it is not used.
 counting = _load()
 
 
 def running_stats() -> RunningStats:
-    """What a recorder adds up with: an object that the compiled iterators take, where there are any."""
+    """Return new running statistics for a recorder, compiled ones if the extension is used."""
     return RunningStats() if counting is None else counting.RunningStats()

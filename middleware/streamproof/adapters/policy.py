@@ -1,6 +1,6 @@
-"""A policy made ready for the process: its compressors found, the size of its heartbeats settled.
+"""Prepare a policy for this process, compressors and heartbeat size included: :class:`PreparedPolicy`.
 
-Knows where codings and profiles are; both middlewares' flushing uses it. Does not carry a byte.
+The policy itself is in ``sansio/flush/policy.py``. The drivers of both protocols start its machine.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from .codings import coders
 if TYPE_CHECKING:
     from ..profiles import Profile, Via
 
-#: Event sizes before a silence, bytes: small, and on either side of a memory page and of two.
+#: Event sizes before a silence, bytes: small, and just below and above one and two memory pages.
 _EVENTS = (20, 777, 4090, 4100, 9000)
-_SILENCE = 5.0  # seconds; shorter than the limits of every hop that is known
+_SILENCE = 5.0  # seconds; shorter than the time limits of all known hops
 _LARGEST = 1 << 17  # bytes; a heartbeat of more than this is a download
 
 
 class PreparedPolicy:
-    """``policy`` at work in this process.
+    """``policy`` with its compressors and the size of its heartbeats.
 
-    Raises ConfigurationError when a coding's library is not installed, or no heartbeat frees what the hops of
+    Raises ConfigurationError if a coding's library is not installed, or if no heartbeat frees what the hops of
     ``heartbeat_via`` hold.
     """
 
@@ -47,7 +47,7 @@ class PreparedPolicy:
 
     @cached_property
     def without_clock(self) -> PreparedPolicy:
-        """The same policy without what needs a clock: no heartbeats, and no chunk waits for others."""
+        """The same policy without what needs a clock: without heartbeats, and without chunks that wait for others."""
         policy = self.policy
         if policy.timed:
             policy = replace(
@@ -62,15 +62,15 @@ class PreparedPolicy:
         return PreparedPolicy(policy)
 
     def start(self, request: Request, now: float) -> FlushMachine:
-        """The machine of one stream, asked for at ``now`` (seconds)."""
+        """Return the machine of one stream whose request came at ``now`` (seconds)."""
         return self.policy.start(request, now, self._coders)
 
 
 def beat_size(via: str | Profile | Via, policy: FlushPolicy) -> int:
-    """How many bytes a heartbeat needs so that the hops of ``via`` let go everything that came before it.
+    """Return how many bytes a heartbeat needs so that the hops of ``via`` release everything before it.
 
-    Found by replaying event streams with the head that ``policy`` gives them. Raises ConfigurationError when not even
-    the largest heartbeat does it (a hop that holds the whole body), or ``via`` cannot be resolved.
+    The size is found by replaying event streams with the head that ``policy`` gives them. Raises ConfigurationError if
+    even the largest heartbeat is too small (a hop that holds the whole body), or if ``via`` cannot be resolved.
     """
     from ..profiles import resolve
 

@@ -1,7 +1,7 @@
-"""Tells the finished recordings to whoever asked for them, so that telling can never hurt a response.
+"""Export finished recordings to the listeners, without harm to a response: :class:`Recording`, :class:`Listeners`.
 
-Knows a :class:`Recording` is told once, and that a listener which raises is logged once and dropped from then on.
-Does not know what carried the stream; both middlewares use it.
+A recording is exported once. A listener that raises is logged once and dropped. Both middlewares use this file; what
+reads their messages is in ``wsgi/bodies.py`` and ``asgi/recording.py``.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ clock = time.perf_counter
 
 log = logging.getLogger("streamproof")
 
-#: Where a policy leaves the name of an exception that its reader was told of in the stream (environ, scope).
+#: The key of environ and scope for the name of an exception that a policy reported to the reader in the stream.
 FAILED = "streamproof.failed"
 
-#: Stands in a live recording for the request, which is read when the recording is told.
+#: The request of an open recording: a placeholder until the recording is exported.
 UNREAD = Request()
 
 
@@ -42,13 +42,13 @@ os.register_at_fork(after_in_child=_open.clear)
 
 
 def open_recordings() -> list[Recording]:
-    """Every recording of this process that has not ended."""
+    """Return every recording of this process that has not ended."""
     found = [reference() for reference in list(_open.values())]  # the copy is one step: no thread comes in between
     return [recording for recording in found if recording is not None]
 
 
 class BudgetExceeded(StreamProofError):
-    """A stream overran its budget, and that was to be raised; ``findings`` say how."""
+    """A stream overran its budget, and ``on_violation`` has ``"raise"``. ``findings`` say how."""
 
     def __init__(self, findings: Sequence[Finding]) -> None:
         super().__init__("; ".join(map(str, findings)))
@@ -56,19 +56,19 @@ class BudgetExceeded(StreamProofError):
 
 
 class Listeners:
-    """Who is told. False when nobody is left to be told.
+    """The listeners of one middleware. False if there are none left.
 
-    A listener with ``opened(recording)`` hears of each response also when it begins, in the thread or task that serves
-    it, with ``headed(recording)`` when it has a head, and at the end ``ended(recording, trace)`` is called in place of
-    the listener itself.
+    If a listener has ``opened(recording)``, that is called when a response begins, in the thread or task that serves
+    it, ``headed(recording)`` when it has a head, and at the end ``ended(recording, trace)`` in place of the listener
+    itself.
 
     Whatever a listener raises is kept from the response: SystemExit, KeyboardInterrupt and gevent's Timeout, too. A
-    Ctrl-C that arrives while a listener runs in the main thread cannot be told apart. It drops the listener, is logged
-    with its traceback, and the process goes on: press it again.
+    Ctrl-C that arrives while a listener runs in the main thread looks the same. It drops the listener, is logged with
+    its traceback, and the process goes on: press it again.
     """
 
     def __init__(self, on_trace: Listener | Iterable[Listener]) -> None:
-        """Raises ConfigurationError when one of ``on_trace`` cannot be called."""
+        """Keep ``on_trace``. Raises ConfigurationError if one of them cannot be called."""
         self._listeners: Sequence[Listener] = (on_trace,) if callable(on_trace) else tuple(on_trace)
         for listener in self._listeners:
             if not callable(listener):
@@ -82,7 +82,7 @@ class Listeners:
         return bool(self._listeners)
 
     def opened(self, recording: Recording) -> None:
-        """Tell those who want to know that ``recording`` began."""
+        """Call ``opened`` of the listeners that have it."""
         for listener in self._watchers:
             try:
                 listener.opened(recording)
@@ -90,7 +90,7 @@ class Listeners:
                 self._drop(listener)
 
     def headed(self, recording: Recording) -> None:
-        """Tell them that ``recording`` has a head."""
+        """Call ``headed`` of the listeners that have it."""
         for listener in self._watchers:
             try:
                 listener.headed(recording)
@@ -98,7 +98,7 @@ class Listeners:
                 self._drop(listener)
 
     def export(self, recording: Recording, trace: Trace) -> None:
-        """Tell ``trace`` to each listener; drop the one that raises."""
+        """Export ``trace`` to each listener. Drop a listener that raises."""
         for listener in self._listeners:
             try:
                 if listener in self._watchers:
@@ -106,7 +106,7 @@ class Listeners:
                 else:
                     listener(trace)
             except BudgetExceeded:
-                raise  # the one listener that is asked to
+                raise  # only a BudgetWatch raises this, on request
             except BaseException:
                 self._drop(listener)
 
@@ -118,12 +118,14 @@ class Listeners:
 
 
 class Recording:
-    """The recording of one response on its way: told once, as soon as it is known how the stream ended.
+    """The recording of one open response. It is exported once, as soon as it is known how the stream ended.
 
-    ``exhausted_at`` is when the app had handed over its last chunk (seconds on :data:`clock`), ``gone`` that the reader
-    was seen to leave. The first ending given with :meth:`set_outcome` stays, whatever :meth:`finish` is called with.
+    ``exhausted_at`` is when the app had handed over its last chunk (seconds on :data:`clock`). ``gone`` says that the
+    reader was seen to leave. The first ending given to :meth:`set_outcome` stays, whatever :meth:`finish` is called
+    with.
 
-    Each middleware has its own kind, which reads the request from environ or scope at the end: an open one has no copy.
+    Each middleware has a subclass, which reads the request from environ or scope at the end, so that an open recording
+    keeps no copy.
     """
 
     __slots__ = (
@@ -136,7 +138,7 @@ class Recording:
         self.recorder, self.method, self._request_source = recorder, method, request_source
         self.exhausted_at: float | None = None
         self.gone = False
-        self.route: Any = None  # what a listener found: frameworks forget it before the stream ends
+        self.route: Any = None  # set by a listener: frameworks forget the route before the stream ends
         self._ending: Ending | None = None
         self._listeners: Listeners | None = listeners
         _open[id(self)] = weakref.ref(self)
@@ -153,7 +155,7 @@ class Recording:
 
     @property
     def watched(self) -> bool:
-        """Does anybody look at it while it is open?"""
+        """Whether a listener watches it while it is open."""
         return self._listeners is not None and bool(self._listeners._watchers)
 
     @property
@@ -163,27 +165,27 @@ class Recording:
 
     @property
     def exported(self) -> bool:
-        """Is it over?"""
+        """Whether it has ended and was exported."""
         return self._listeners is None
 
     def head(self, status: int, headers: Headers | Callable[[], Headers]) -> None:
-        """The app named its head; what a callable gives when the fields are read must be :func:`redacted`."""
+        """Record the head that the app named. A callable must return fields that are :func:`redacted`."""
         self.recorder.proposed(status, headers if callable(headers) else redacted(headers), clock())
         if self._listeners is not None and self._listeners._watchers:
             self._listeners.headed(self)
 
     def set_outcome(self, ending: Ending) -> None:
-        """Note how it ended, or will end. The first ending that is noted counts."""
+        """Set how it ended, or will end. Only the first call counts."""
         if self._ending is None:
             self._ending = ending
 
     def app_raised(self, error: BaseException) -> None:
-        """Note that the app raised ``error`` while it was asked for a chunk."""
+        """Record that the app raised ``error`` instead of giving a chunk."""
         self.set_outcome(decide("raised", reader_gone=self.gone, error=error))
 
     @property
     def received_all(self) -> bool:
-        """Has the reader all that this response has, as far as its head says?"""
+        """Whether the reader has received everything, according to the head."""
         return has_received_all(self.method, self.recorder.head, self.recorder.stats(clock()).bytes)
 
     def finish(
@@ -194,9 +196,9 @@ class Recording:
         reader_gone: bool | None = None,
         at: float | None = None,
     ) -> None:
-        """Export it: ``event`` happened last (:func:`~..sansio.outcome.decide`). Does nothing the second time.
+        """Export it; ``event`` is what happened last (:func:`~..sansio.outcome.decide`). Only the first call counts.
 
-        ``at`` is when it ended, seconds on :data:`clock`; by default when the app had handed over its last chunk.
+        ``at`` is when it ended, seconds on :data:`clock`; by default when the app handed over its last chunk.
         """
         listeners, self._listeners = self._listeners, None
         if listeners is None:

@@ -1,7 +1,7 @@
-"""One response as one row of machines: the policy's, the recorder's tap, the hops of a via. :class:`ResponseRow`.
+"""One row of machines for one response: the policy's machine, the recorder's tap, the hops. :class:`ResponseRow`.
 
-Takes the app's events and gives what leaves for the server, as one machine would. The drivers move it
-(``wsgi/driver.py``); each machine decides for itself (``sansio/``).
+The row takes the app's events and returns what leaves for the server, as one machine would. ``wsgi/driver.py`` moves
+it; each machine decides for itself (``sansio/``).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from .via import Leg
 
 
 class ResponseRow:
-    """The row of one response to ``request``. Each of its parts may be missing.
+    """The row of one response to ``request``. Each part may be missing.
 
-    ``records_head``: the tap records the head, too (it lies behind a policy, which may change the head).
+    ``records_head``: the tap records the head, too. It lies behind a policy, which may change the head.
     """
 
     def __init__(self, request: Request, recording: Recording | None, *, records_head: bool = False) -> None:
@@ -28,13 +28,13 @@ class ResponseRow:
         self.chain: Machine | None = None
         self._leg: Leg | None = None
         self.machine: FlushMachine | None = None
-        self._head: Head | None = None  # on its way into the hops: it goes with what follows it
-        self._pending: deque[tuple[float, bytes]] = deque()  # recorded once downstream has taken them
-        #: Is the body one chunk, because all of it was there when the app returned it?
+        self._head: Head | None = None  # enters the hops together with what follows it
+        self._pending: deque[tuple[float, bytes]] = deque()  # chunks that downstream has not taken yet
+        #: The body is recorded as one chunk, because all of it was there when the app returned it.
         self.at_once = False
 
     def add_chain(self, chain: Machine, server: str | None) -> None:
-        """Put ``chain`` behind the app server called ``server``."""
+        """Add ``chain`` behind the app server called ``server``."""
         self.chain, self._leg = chain, Leg(self._request, chain, server)
 
     @property
@@ -45,7 +45,7 @@ class ResponseRow:
         return own if chain is None or (own is not None and own < chain) else chain
 
     def begin(self, head: Head, prepared: PreparedPolicy | None, now: float) -> Events:
-        """Take the app's head: of a stream that ``prepared`` is carried out on, or with None of any other response."""
+        """Take the app's head. ``prepared`` is the policy for a stream, None for any other response."""
         if prepared is None:
             return self._left_policy((head._replace(headers=unopted(head.headers)),), now)
         self.machine = prepared.start(self._request, now)
@@ -57,11 +57,11 @@ class ResponseRow:
 
     @property
     def passes(self) -> bool:
-        """Does every chunk leave at once and unchanged? Then :meth:`pass_on` may take the place of :meth:`receive`."""
+        """Whether every chunk leaves at once and unchanged, so that :meth:`pass_on` may replace :meth:`receive`."""
         return self.chain is None and self.machine is not None and self.machine.passes
 
     def pass_on(self, data: bytes, now: float) -> None:
-        """Note for the recorder a chunk that leaves at once."""
+        """Record a chunk that leaves at once."""
         if self._recording is not None:
             self._pending.append((now, data))
 
@@ -108,7 +108,7 @@ class ResponseRow:
     # The recorder's tap.
 
     def accepted(self, count: int | None = None) -> None:
-        """Record that downstream took the next ``count`` chunks just now (None: all that left the policy)."""
+        """Record that downstream has just taken the next ``count`` chunks (None: all that left the policy)."""
         if self._pending and self._recording is not None and not self.at_once:
             self._record(count, clock())
 
@@ -120,7 +120,7 @@ class ResponseRow:
             self._recording.exhausted_at = now
 
     def closed(self) -> None:
-        """Record the chunks that nobody asked beyond: the one at hand, or those inside the hops."""
+        """Record the chunks that downstream never took: the current one, or those inside the hops."""
         if self._pending and self._recording is not None:
             self._record(1 if self.chain is None else None, None)
 

@@ -1,4 +1,4 @@
-"""Put a tap round an inner app, which reports the chunks that it hands to the layers round it: :func:`tap`.
+"""Wrap an inner app in a tap, which reports each chunk that the app hands to the layers around it: :func:`tap`.
 
 A tap reports to the middleware's :class:`~.holds.Watch` (SP401) and to the :data:`observer` of a test. What they
 conclude is in ``holds.py`` and, for tests, in ``testing/lockstep.py``.
@@ -26,8 +26,8 @@ observer: ContextVar[Callable[[str], Sink] | None] = ContextVar("streamproof_obs
 def tap(app: Any, name: str = "inner app") -> Any:
     """Return ``app`` with its chunks reported under ``name``. Responses pass unchanged.
 
-    Put it round the innermost app. A ``StreamMiddleware`` with a policy outside of it then finds layers that hold
-    chunks (SP401), and ``assert_streams`` shows what the app handed over. Without either, nothing is reported.
+    Wrap the innermost app. An outer ``StreamMiddleware`` with a policy then finds layers that hold chunks (SP401), and
+    ``assert_streams`` shows what the app handed over. Without either, nothing is reported.
 
     Raises:
         ConfigurationError: it is unclear whether ``app`` is WSGI or ASGI.
@@ -39,7 +39,7 @@ def tap(app: Any, name: str = "inner app") -> Any:
 
 
 def _sink(watch: Watch | None, observed: Sink | None, name: str) -> Sink | None:
-    """Where a tap reports to: both, one or nobody."""
+    """Return what a tap calls with the size of each chunk; None if nothing listens."""
     if watch is None:
         return observed
     took = watch.took
@@ -53,7 +53,7 @@ def _sink(watch: Watch | None, observed: Sink | None, name: str) -> Sink | None:
 
 
 def _observed(name: str) -> Sink | None:
-    """What the observer gives for this tap. Ask before the app is called: it lists outer taps before inner ones."""
+    """Return the observer's sink for this tap. Call it before the app, so that outer taps come before inner ones."""
     observe = observer.get()
     return None if observe is None else observe(name)
 
@@ -84,7 +84,7 @@ def _wsgi(app: Any, name: str) -> Any:
         wrapper = environ.get("wsgi.file_wrapper")
         if isinstance(wrapper, type) and isinstance(body, wrapper):
             return body
-        if hasattr(body, "__len__"):  # a whole body is no stream that a layer could hold
+        if hasattr(body, "__len__"):  # a whole body is not a stream, so no layer holds it
             watch = None
         sink = _sink(watch, observed, name)
         return body if sink is None else _TappedBody(body, sink)

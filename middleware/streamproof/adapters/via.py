@@ -1,7 +1,7 @@
-"""The hops that a middleware puts between its app and the server, in the process.
+"""The hops that a middleware emulates between its app and the server: :class:`Route`, :class:`Leg` and their errors.
 
-Knows how a head is put to the first hop and what may not reach the server again, and warns once that responses are
-not what the app and its server alone would make of them. Both middlewares use it.
+A route refuses to start in production and warns that responses are not what the app and its server alone would make.
+What moves a response through the hops is in ``wsgi/driver.py`` and ``asgi/chain.py``.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 class HopCut(ConnectionAbortedError):
-    """A hop ended the response before it was complete; the server is to end the connection likewise."""
+    """A hop ended the response before it was complete. The server should end the connection in the same way."""
 
     @classmethod
     def of(cls, cut: Cut, via: str) -> HopCut:
-        """The error for ``cut``, which left the hops of ``via``."""
+        """Return the error for ``cut``, which left the hops of ``via``."""
         why = f" ({cut.reason})" if cut.reason else ""
         return cls(
             f"{cut.by or via} cut the response{why}, as via={via!r} asks for. The reader sees an incomplete body. "
@@ -35,13 +35,13 @@ class HopCut(ConnectionAbortedError):
 
 
 class AdmittedVia(NamedTuple):
-    """A via that the settings have admitted to this environment: the middleware does not ask again."""
+    """A via that the settings have already checked against the environment, so that the middleware does not."""
 
     via: str | Profile | Via
 
 
 def refuse_via(via: object, *, production: bool, forced: bool) -> None:
-    """Raise ConfigurationError when a proxy would be emulated in production and nobody forced it."""
+    """Raise ConfigurationError if a proxy would be emulated in production without being forced."""
     if via and production and not forced:
         raise ConfigurationError(
             f"via={via!r} is set and env is production (STREAMPROOF_ENV). Expected no emulated proxy in front of real "
@@ -55,9 +55,9 @@ def _refuse_by(environ: Mapping[str, str], via: object) -> None:
 
 
 class Route:
-    """The way from the app to the server.
+    """The hops from the app to the server.
 
-    Raises ConfigurationError when ``via`` cannot be resolved, or when ``STREAMPROOF_ENV`` is production and
+    Raises ConfigurationError if ``via`` cannot be resolved, or if ``STREAMPROOF_ENV`` is production and
     ``STREAMPROOF_FORCE_VIA`` does not force it. The environment is not read for an :class:`AdmittedVia`.
     """
 
@@ -67,7 +67,7 @@ class Route:
         admitted = isinstance(via, AdmittedVia)
         if isinstance(via, AdmittedVia):
             via = via.via
-        # Whatever starts a machine will do, so that a hop can be tried before it is a profile.
+        # Any object with start() is accepted, so that a hop can be tried before it is a profile.
         foreign = not isinstance(via, str) and callable(getattr(via, "start", None))
         self._via: Any = via if foreign else resolve(via)
         self.text: str = getattr(self._via, "text", None) or repr(self._via)
@@ -80,13 +80,13 @@ class Route:
         )
 
     def start(self, request: Request, now: float) -> Machine:
-        """The machine of one response."""
+        """Return the machine of one response."""
         machine: Machine = self._via.start(request, now)
         return machine
 
 
 class Leg:
-    """One response on its way from the app's server to the first hop, as if that hop were another machine."""
+    """Frame one response as the app's server would, if the first hop were on another machine."""
 
     def __init__(self, request: Request, machine: Machine, server: str | None) -> None:
         from ..profiles import app_server
@@ -97,7 +97,7 @@ class Leg:
 
     @property
     def bodied(self) -> bool:
-        """Can the response carry a body? True before the head."""
+        """Whether the response can carry a body. True before the head."""
         return self._origin is None or self._origin.has_body
 
     def head(self, status: int, headers: Headers) -> Head:
@@ -115,5 +115,5 @@ class Leg:
 
 
 def server_fields(head: Head) -> list[tuple[str, str]]:
-    """The fields of a head that leaves the hops, without the hop-by-hop ones: the server writes its own."""
+    """Return the fields of a head that leaves the hops, without the hop-by-hop ones: the server writes its own."""
     return list(without(head.headers, *HOP_BY_HOP))

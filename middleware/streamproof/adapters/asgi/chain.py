@@ -1,7 +1,7 @@
-"""The hops of a via behind an ASGI app server, in the process: :class:`Hops` feeds them and puts what leaves in order.
+"""Feed the hops of a via behind an ASGI app, in the process, and send what leaves them in order: :class:`Hops`.
 
-Decides nothing: the machine does. The recorder's tap lies before them, so each chunk is recorded when what it made the
-hops release has been sent. Who moves it, and what an end means for the app, is in ``driver.py``.
+This file decides nothing: the machine does. The recorder's tap lies before the hops, so a chunk is recorded once
+everything that it made the hops release has been sent. What an end means for the app is in ``driver.py``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .scope import Message, texts
 
 
 class Hops:
-    """The hops of ``route`` in one response. ``answered`` is called when they ended it in the app's place."""
+    """The hops of ``route`` in one response. ``answered`` is called when they end the response in the app's place."""
 
     __slots__ = (
         "_answered",
@@ -52,16 +52,16 @@ class Hops:
         self._start: Message = {"type": "http.response.start"}
         self._trailers = False
         self._closed = False  # an end or a cut is on its way
-        #: Has the head come; has the app ended the response; did the app break off?
+        #: The head has come; the app has ended the response; the app broke off.
         self.fed = self.ended = self.failed = False
-        #: Has the end left?
+        #: The end has left.
         self.over = False
 
     async def send(self, message: Message) -> None:
-        """Take ``message``; returns when what it made the hops release has left."""
+        """Take ``message``. Return when everything that it made the hops release has left."""
         if self._closed and not self.ended:
             await self._channel.drained()
-            raise ConnectionAbortedError(f"{self._name} has answered in the app's place already.")
+            raise ConnectionAbortedError(f"{self._name} has already answered in the app's place.")
         if message["type"] in FILES:
             async for piece in pieces(message):
                 self.body(piece, more=True)
@@ -72,7 +72,7 @@ class Hops:
         await self._channel.drained()
 
     def take(self, message: Message) -> None:
-        """Take any message but a file."""
+        """Take any message except a file."""
         kind = message["type"]
         if kind == "http.response.start":
             self._start, self._trailers, self.fed = {**message}, bool(message.get("trailers", False)), True
@@ -88,7 +88,7 @@ class Hops:
                 self._finish()
 
     def body(self, data: bytes, *, more: bool) -> None:
-        """Take a piece of the body; the last one, unless there is ``more``."""
+        """Take a piece of the body. Without ``more`` it is the last one."""
         produced = clock()
         if data and self._leg.bodied:
             self.feed(self._leg.data(data))
@@ -101,7 +101,7 @@ class Hops:
                 self._finish()
 
     def feed(self, event: Event) -> None:
-        """Take ``event`` from the server's side."""
+        """Take ``event`` as the app's server would write it."""
         now = clock()
         self.wake(now)
         if not self._closed:
@@ -115,12 +115,12 @@ class Hops:
 
     @property
     def begun(self) -> bool:
-        """Is there anything to wait for?"""
+        """Whether there is an end to wait for."""
         return self.fed or self._closed
 
     @property
     def deadline(self) -> float | None:
-        """When the machine wants to be woken."""
+        """When the machine next wants to be woken, seconds on the driver's clock; None if never."""
         return None if self._closed else self.machine.deadline
 
     def check(self) -> None:

@@ -1,8 +1,8 @@
-"""The way to the server: :class:`Channel` sends in order what a response owns, whatever happens to who brought it.
+"""Send the messages of one response to the server in order: :class:`Channel`.
 
-A message that passes as it is goes in the task of its app, as without us. What a machine has taken goes in a task of
-its own, which exists only while there is something to send, so that a cancelled ``send`` of the app loses nothing that
-was acknowledged. Once a message could not be sent, nothing follows it.
+An unchanged message is sent in the app's own task, as it would be without streamproof. What a machine has taken is sent
+in a separate task, which exists only while there is something to send, so a cancelled ``send`` of the app loses nothing
+that was acknowledged. Once a message could not be sent, nothing follows it.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from typing import Any, Protocol, TypeAlias
 from .disconnect import ReaderLeft
 from .scope import Message, Send
 
-#: Called in its turn with True, or with False where the way broke before.
+#: Called in its turn: with True, or with False if the channel broke before.
 Step: TypeAlias = Callable[[bool], object]
 
 
 class Response(Protocol):
-    """Whose way it is."""
+    """The response that a channel belongs to."""
 
     def settled(self, error: BaseException | None) -> None:
-        """Everything has left (None), or the way broke with ``error``."""
+        """React: everything has left (``error`` is None), or the channel broke with ``error``."""
         ...
 
 
 class Channel:
-    """The way of ``response`` to ``send``. ``limit`` is how long one message may take, seconds.
+    """Send the messages of ``response`` with ``send``.
 
-    The task runs in ``context``.
+    ``limit`` is how long one message may take, in seconds. The sending task runs in ``context``.
     """
 
     __slots__ = ("_context", "_limit", "_queue", "_response", "_send", "broken", "closed", "waiting", "writer")
@@ -42,13 +42,13 @@ class Channel:
         self.writer: asyncio.Task[None] | None = None
         #: Why nothing more can leave.
         self.broken: BaseException | None = None
-        #: Is the call over? Nothing that a machine has taken leaves any more.
+        #: The call is over: nothing that a machine has taken leaves any more.
         self.closed = False
         #: How many sends of the app wait until everything has left.
         self.waiting = 0
 
     def put(self, item: Message | Step) -> None:
-        """Send ``item``, or call it, after everything that was put before."""
+        """Queue ``item``: it is sent, or called, after everything that was queued before."""
         if self.broken is not None or self.closed:
             if callable(item):
                 item(False)
@@ -61,13 +61,13 @@ class Channel:
         self.writer = loop.create_task(self._write(self._queue), name="streamproof-send", context=self._context)
 
     async def passed(self, message: Message) -> None:
-        """Send ``message`` in this task, after everything that was put before."""
+        """Send ``message`` in this task, after everything that was queued before."""
         if not self.closed and (self.writer is not None or self.broken is not None):
             await self.drained()
         await self._sent(message)
 
     async def drained(self) -> None:
-        """Wait until everything has left. Raises what kept it from that."""
+        """Wait until everything has left. Raises the error that broke the channel."""
         while (writer := self.writer) is not None and not writer.done():
             self.waiting += 1
             try:
@@ -113,7 +113,7 @@ class Channel:
 
 
 async def ended(tasks: Iterable[asyncio.Future[Any] | None]) -> None:
-    """Cancel ``tasks`` and wait until each is done. A cancellation meanwhile is raised on, but only then."""
+    """Cancel ``tasks`` and wait until each is done. A cancellation meanwhile is raised only after that."""
     left = [task for task in tasks if task is not None and not task.done()]
     cancelled: asyncio.CancelledError | None = None
     for task in left:

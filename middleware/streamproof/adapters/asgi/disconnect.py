@@ -1,7 +1,7 @@
-"""The reader of one response, as the server's ``receive`` speaks of it: :class:`Reader`.
+"""Find out that the reader of a response has left, from the server's ``receive``: :class:`ReaderWatch`.
 
-The server is asked ahead only for what the app has not asked for: never while the app itself waits in ``receive``, and
-never past one piece of a request body, which is kept for the app. An app that listens by itself is left to it.
+The server's ``receive`` is called ahead of the app only when the app does not wait in it, and never past one piece of
+the request body, which is kept for the app. An app that listens for itself is not disturbed.
 """
 
 from __future__ import annotations
@@ -14,35 +14,35 @@ from ...sansio.flush.policy import OnDisconnect
 from .scope import Message, Receive
 
 DISCONNECT = "http.disconnect"
-#: What most requests have for a body. An open stream keeps no copy of it.
+#: The body of most requests. Shared, so that an open stream keeps no copy of it.
 _EMPTY = {"type": "http.request", "body": b"", "more_body": False}
 
 
 class ReaderLeft(ConnectionResetError):
-    """The reader of this response is gone (an OSError, as ASGI 2.4 has it)."""
+    """The reader of this response has left (an OSError, as in ASGI 2.4)."""
 
 
 class Response(Protocol):
-    """Whose reader it is."""
+    """The response whose reader is watched."""
 
     def heard(self, message: Message) -> None:
-        """The server's ``receive`` gave ``message``."""
+        """React to ``message``, which came from the server's ``receive``."""
         ...
 
     def reader_lost(self) -> None:
-        """The reader was found to have left, and the app does not know."""
+        """React: the reader has left, and the app has not learned of it."""
         ...
 
 
-class Reader:
-    """Who reads ``response``.
+class ReaderWatch:
+    """Watch for the reader of ``response`` to leave, and serve the app's ``receive``.
 
-    ``what`` happens to an app that does not listen. ``breakable``: the app's wait in :meth:`receive` must end when
-    something else than the server says that the reader left. The server is asked ahead in ``context``.
+    ``what`` happens to an app that does not listen. ``breakable``: the app's wait in :meth:`receive` must end even when
+    something other than the server says that the reader left. Calls ahead of the app run in ``context``.
     """
 
     __slots__ = (
-        "_asking",
+        "_app_calls",
         "_began",
         "_breakable",
         "_context",
@@ -52,9 +52,9 @@ class Reader:
         "_response",
         "_server",
         "_waiting",
+        "app_knows",
         "left",
         "pending",
-        "told",
         "what",
     )
 
@@ -64,18 +64,18 @@ class Reader:
         self._response, self._server, self.what, self._context = response, receive, what, context
         self._breakable = breakable
         self._kept: tuple[Message, ...] = ()
-        self._waiting: tuple[asyncio.Future[None], ...] = ()  # the app's calls that wait here
-        self._asking = 0  # those that wait in the server's receive
+        self._waiting: tuple[asyncio.Future[None], ...] = ()  # the app's calls that wait in receive() here
+        self._app_calls = 0  # the app's calls that wait in the server's receive
         self._more = True  # request body to come
         self._began = self._deaf = False
-        #: The server's receive, asked ahead.
+        #: The call of the server's ``receive`` ahead of the app.
         self.pending: asyncio.Future[Message] | None = None
-        #: Why there is no reader any more, and whether the app has heard of it by itself.
+        #: Why the reader has left, and whether the app has learned of it from ``receive``.
         self.left: str | None = None
-        self.told = False
+        self.app_knows = False
 
     async def receive(self) -> Message:
-        """The app's ``receive``. No message is lost when it is given up."""
+        """Serve the app's ``receive``. A call that the app gives up loses no message."""
         while True:
             if self._kept:
                 message, self._kept = self._kept[0], self._kept[1:]
@@ -83,10 +83,10 @@ class Reader:
                     self._ask()
                 return {**message} if message is _EMPTY else message
             if self.left is not None:
-                self.told = True
+                self.app_knows = True
                 return {"type": DISCONNECT}
             if self.pending is None and (not self._breakable or self._deaf):
-                return await self._asked()
+                return await self._received()
             if self.pending is None:
                 self._ask(always=True)
             waiter = asyncio.get_running_loop().create_future()
@@ -96,37 +96,37 @@ class Reader:
             finally:
                 self._waiting = tuple(other for other in self._waiting if other is not waiter)
 
-    async def _asked(self) -> Message:
-        """What the server says to the app itself."""
-        self._asking += 1
+    async def _received(self) -> Message:
+        """Call the server's ``receive`` for the app."""
+        self._app_calls += 1
         try:
             message = await self._server()
         finally:
-            self._asking -= 1
+            self._app_calls -= 1
         self._note(message)
         if message.get("type") == DISCONNECT:
-            self.left, self.told = self.left or DISCONNECT, True
+            self.left, self.app_knows = self.left or DISCONNECT, True
         elif self._began:
             self._ask()
         return message
 
     def begin(self) -> None:
-        """The response has begun: look out for the reader, unless the app does."""
+        """The response has begun: watch for the reader, unless the app does."""
         self._began = True
         self._ask()
 
     def _ask(self, *, always: bool = False) -> None:
-        if self._asking or self.pending is not None or self.left is not None or self._deaf:
+        if self._app_calls or self.pending is not None or self.left is not None or self._deaf:
             return
         if self._kept and self._more:
             return
         if always or self.what != "ignore":
-            asked = self._server()
-            if asyncio.iscoroutine(asked):
+            call = self._server()
+            if asyncio.iscoroutine(call):
                 loop = asyncio.get_running_loop()
-                self.pending = loop.create_task(asked, name="streamproof-receive", context=self._context)
+                self.pending = loop.create_task(call, name="streamproof-receive", context=self._context)
             else:
-                self.pending = asyncio.ensure_future(asked)
+                self.pending = asyncio.ensure_future(call)
             self.pending.add_done_callback(self._answered)
 
     def _answered(self, task: asyncio.Future[Message]) -> None:
@@ -134,7 +134,7 @@ class Reader:
         if task.cancelled():
             return
         if task.exception() is not None:
-            self._deaf = True  # this server has no more to say; the app hears the same when it asks
+            self._deaf = True  # the server's receive raised; the app gets the same error when it calls
         else:
             message = task.result()
             self._note(message)
@@ -156,22 +156,22 @@ class Reader:
                 waiter.set_result(None)
 
     def lost(self, why: str) -> None:
-        """The reader is gone: an app that does not listen is cancelled, or its next ``send`` raises."""
+        """The reader has left: an app that does not listen is cancelled, or its next ``send`` raises."""
         if self.left is None:
-            self.left, self.told = why, bool(self._waiting)
+            self.left, self.app_knows = why, bool(self._waiting)
             self._wake()
-            if self.what != "ignore" and not self.told:
+            if self.what != "ignore" and not self.app_knows:
                 self._response.reader_lost()
 
     def check(self) -> None:
-        """Raise ReaderLeft when the reader is gone and the app has not heard of it by itself."""
-        if self.left is not None and not self.told and self.what != "ignore":
+        """Raise ReaderLeft if the reader has left and the app has not learned of it from ``receive``."""
+        if self.left is not None and not self.app_knows and self.what != "ignore":
             raise ReaderLeft(f"The reader left ({self.left}). Expected the app to end now.")
 
     def close(self) -> None:
-        """Ask the server ahead no more: the call is over."""
+        """Stop calling ahead of the app: the call is over."""
         self._deaf = True
 
     def over(self) -> None:
-        """The response is complete: what the app still does is none of its reader's business."""
+        """The response is complete: the reader no longer matters to the app."""
         self.what = "ignore"

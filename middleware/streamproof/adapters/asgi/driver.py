@@ -1,18 +1,19 @@
 """Move one ASGI response through its row, from the app to the server: :func:`begin`.
 
-The row is the policy's machine, the recorder's tap and the hops of a via; each may be missing. Decides nothing: the
-machines do. A response that is only recorded does not come here (``recording.py``). The ASGI specification has it so:
+The row is the policy's machine, the recorder's tap and the hops of a via; each may be missing. The machines decide,
+this file only moves. A response that is only recorded does not come here (``recording.py``). The rules, most of them
+from the ASGI specification:
 
-- What is not a stream passes as the messages that the app sent. A response whose head does not say whether it is a
-  stream waits for its first body message. Servers may hold the head as long anyway ("Response Start").
+- The messages of a response that is not a stream pass unchanged. If the head does not say whether it is a stream, the
+  head waits for the first body message. Servers may hold the head that long anyway ("Response Start").
 - ``send`` returns once what it made the row release has been sent, so hops that hold take bytes without backpressure.
   What the row has taken leaves in order even if the app's ``send`` is cancelled (``channel.py``).
-- An app whose reader left, and that does not listen for it, gets OSError from ``send`` or is cancelled, as the policy
-  says (``disconnect.py``). The call then returns.
+- If the reader leaves and the app does not listen for it, the app gets OSError from ``send`` or is cancelled, as the
+  policy says (``disconnect.py``). The call then returns.
 - When a hop answers in the app's place, ``receive`` gives http.disconnect and ``send`` raises OSError. At a cut the app
   is cancelled and :class:`~..via.HopCut` raised. Servers then end the connection without the last chunk (Daphne leaves
   it open).
-- The app's exception is raised on, after what the machines release.
+- The app's exception is raised again, after the machines have released what they hold.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def begin(
     receive: Receive,
     send: Send,
 ) -> Driver | None:
-    """The driver of the response to ``scope``; None where there is nothing to do but to record it."""
+    """Return the driver of the response to ``scope``; None if the response is only to be recorded."""
     request = request_of(scope)
     if prepared is not None and not prepared.policy.possible(request):
         prepared = None
@@ -50,12 +51,12 @@ def begin(
 
 
 class Driver(Outgoing):
-    """One response on its way."""
+    """Run the app, the timer and the end of one response."""
 
     __slots__ = ()
 
     async def run(self, app: App, scope: Scope) -> Any:
-        """Run the app, and wait until everything has left. Nothing of this outlives the call."""
+        """Run the app, and wait until everything has left. No task of the response outlives the call."""
         result = None
         self._loop, self._task = enter(), asyncio.current_task()
         try:
@@ -85,7 +86,7 @@ class Driver(Outgoing):
         return result
 
     def inside(self, scope: Scope) -> Scope:
-        """The scope for the app."""
+        """Return the scope for the app."""
         policy = self._policy
         if policy is None:
             return scope
@@ -99,7 +100,7 @@ class Driver(Outgoing):
     # The timer and the writer.
 
     def _arm(self) -> None:
-        """Set the timer for what comes first."""
+        """Set the timer to the earliest deadline."""
         if self._task is None:
             return
         at = self._machine.deadline if self._machine is not None and self._idle else None
@@ -110,13 +111,13 @@ class Driver(Outgoing):
 
     @property
     def _idle(self) -> bool:
-        """May the policy's machine be woken? Not while a message is under way, because it would come between."""
+        """Whether the policy's machine may be woken. Not while a message is under way: its bytes would come between."""
         channel = self._channel
         under_way = self._flying or channel.waiting or channel.writer is not None
         return not (self._over or under_way or channel.broken is not None)
 
     def due(self, now: float) -> None:
-        """The timer's call."""
+        """Wake the machines whose deadline has come. The timer calls this."""
         machine = self._machine
         try:
             if machine is not None and self._idle and (at := machine.deadline) is not None and at <= now:
@@ -129,7 +130,7 @@ class Driver(Outgoing):
         self._arm()
 
     def settled(self, error: BaseException | None) -> None:
-        """Everything has left, or the way to the server broke with ``error``."""
+        """React: everything has left, or the channel to the server broke with ``error``."""
         if self._task is None or isinstance(error, asyncio.CancelledError):
             return
         if error is None:
@@ -150,15 +151,15 @@ class Driver(Outgoing):
             self._moved.set_result(None)
 
     def _answered(self) -> None:
-        """The hops ended the response: the app may hear it, and nothing else happens to it."""
+        """The hops ended the response: ``receive`` may say so to the app, and nothing else happens to it."""
         self._reader.over()
         self._reader.lost("a hop ended the response")
 
     def reader_lost(self) -> None:
-        """The reader has left, and the app does not know."""
+        """React: the reader has left, and the app has not learned of it."""
         self._quick = False
-        mine = self._channel.waiting or asyncio.current_task() is self._task  # its own send raises
-        if self._reader.what == "cancel" and self._running and not mine:
+        in_send = self._channel.waiting or asyncio.current_task() is self._task  # that send raises
+        if self._reader.what == "cancel" and self._running and not in_send:
             self._cancel()
 
     def _cancel(self) -> None:
@@ -169,13 +170,13 @@ class Driver(Outgoing):
     # The end.
 
     def _uncancelled(self) -> bool:
-        """Take back what was cancelled here; False when somebody else cancelled the call, too."""
+        """Undo the cancellation by this driver. Return False if something else cancelled the call, too."""
         if self._cancelled and self._task is not None and self._task.cancelling():
             return self._task.uncancel() == 0
         return self._cancelled
 
     async def _returned(self) -> None:
-        """The app has come back."""
+        """The app returned: complete the response, or fail it if the app has not ended it."""
         self._running = False
         self._uncancelled()
         hops = self._hops
@@ -190,7 +191,7 @@ class Driver(Outgoing):
             await self._finish_hops("returned without completing the response")
 
     async def _raised(self, error: BaseException) -> bool:
-        """The app raised ``error``. True when the call is to return all the same."""
+        """The app raised ``error``. Return True if the call is to return nevertheless."""
         self._running = False
         ours = self._uncancelled()
         if isinstance(error, asyncio.CancelledError):
@@ -204,26 +205,26 @@ class Driver(Outgoing):
         return False
 
     async def _fail(self, reason: str) -> None:
-        """The app broke off: what the machines say to it leaves, then the server sees it."""
-        machine, told = self._machine, False
+        """The app broke off: send what the machines answer to that, before the server sees the failure."""
+        machine, reported = self._machine, False
         try:
             if self._start is not None:
                 await self._touch_nothing()
             elif machine is not None and not self._over and self._channel.broken is None:
                 events = machine.receive(Cut("fin", "app", reason), clock())
                 if events and isinstance(events[-1], End):
-                    self._scope[FAILED], told = reason, True
+                    self._scope[FAILED], reported = reason, True
                 self._leave(events)
                 await self._channel.drained()
             if self._hops is not None:
                 await self._finish_hops(reason)
         except OSError:
             return  # the reader has left, too; the app's error says more
-        if told:
-            log.error("The app broke off (%s). An event in the stream says so to its reader.", reason)
+        if reported:
+            log.error("The app broke off (%s). An event in the stream reports it to the reader.", reason)
 
     async def _finish_hops(self, reason: str) -> None:
-        """Wait until the hops have let go everything."""
+        """Wait until the hops have released everything."""
         hops, channel = self._hops, self._channel
         assert hops is not None
         if hops.fed and not hops.ended and not hops.failed:

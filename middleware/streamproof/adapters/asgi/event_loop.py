@@ -1,7 +1,7 @@
-"""What the streams of one event loop share: one timer for all their deadlines, and when the loop last turned.
+"""What the streams of one event loop share: one timer for all deadlines, and when the loop last turned.
 
-Made by the first stream of a loop and gone with the last (:func:`enter`). An app that never waits is made to give way
-by it, and one that keeps the loop from turning is found by it. Does not know messages or machines.
+:func:`enter` makes it for the first stream of a loop; it ends with the last. With it the drivers let the loop turn when
+an app never waits, and find apps that block the loop. Messages and machines are in ``outgoing.py`` and ``driver.py``.
 """
 
 from __future__ import annotations
@@ -17,29 +17,29 @@ from typing import Any, Protocol
 from ...sansio.findings import Finding
 from ..recording import clock, log
 
-#: Ticks a second of the timer. Whatever is a second or more away waits for every eighth: 16 ms late, never early.
+#: Ticks of the timer per second. A deadline a second or more away uses every eighth: up to 16 ms late, never early.
 _TICKS = 512
 _COARSE = 8
 
-#: An app that never waits lets the loop turn so often, seconds.
+#: How often the loop turns while an app never waits, seconds.
 TURN = 0.001
 #: An app that works longer than this between two chunks, in seconds, lets the loop turn at each chunk: it may block for
 #: much longer next, and Daphne writes only when the loop turns. Two turns take 6 microseconds.
 WORK = 0.00002
-#: Whether apps that wait by themselves also block the loop is looked at so often, seconds.
+#: How often an app that waits by itself is checked for blocking the loop, seconds.
 SAMPLE = 0.05
 
 _warned = False
 
 
 def in_asyncio() -> bool:
-    """Is it asyncio's loop that runs us? Hypercorn can run trio's, and a policy needs timers and tasks."""
+    """Return whether asyncio runs this code. Hypercorn can run trio, and a policy needs timers and tasks."""
     global _warned
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         if not _warned:
-            log.warning("A policy or a via needs asyncio, and another event loop runs this app: it is served as it is.")
+            log.warning("A policy or a via needs asyncio, but another event loop runs this app. Both are left out.")
             _warned = True
         return False
     return True
@@ -54,24 +54,24 @@ def _two_turns() -> Generator[None, None, None]:
 
 
 def blocked_loop(seconds: float, limit: float) -> Finding:
-    """The finding that an app blocks its event loop."""
+    """Return the finding that an app blocks its event loop."""
     text = f"the app kept the event loop from running for {seconds:.3f} s between two chunks"
     hint = "Does it sleep or compute in an async function? Every other reader waits meanwhile."
     return Finding("SP402", "blocked-loop", text, hint, seconds, limit)
 
 
 class Timed(Protocol):
-    """Something that has a deadline; ``tick`` is None, and the timer's from then on."""
+    """Something that has a deadline. ``tick`` begins as None; from then on the timer sets it."""
 
     tick: int | None
 
     def due(self, now: float) -> None:
-        """The deadline that was set has come."""
+        """React: the deadline that was set has come."""
         ...
 
 
 class StreamLoop:
-    """One event loop, as its streams see it."""
+    """The timer and the turns of one event loop, shared by its streams."""
 
     __slots__ = (
         "_buckets",
@@ -94,17 +94,17 @@ class StreamLoop:
         self._handle: asyncio.TimerHandle | None = None
         self._handle_tick = 0
         self._marks = 0
-        #: Names the current turn, as far as anybody asked; 0 when the loop has turned since.
+        #: The number of the current turn, if :meth:`watch_turn` was called in it; 0 when the loop has turned since.
         self.mark = 0
         #: The task whose response last sent something.
         self.last: asyncio.Task[Any] | None = None
-        #: When the loop last turned that we know of, seconds on :data:`~..recording.clock`.
+        #: When the loop last turned, as far as is known; seconds on :data:`~..recording.clock`.
         self.turned_at = float("-inf")
 
     # Deadlines.
 
     def set_timer(self, entry: Timed, at: float, now: float) -> None:
-        """Call ``entry.due`` at ``at`` or a little later, in place of what was set before."""
+        """Call ``entry.due`` at ``at`` or a little later. Replaces what was set before."""
         tick = ceil(at * _TICKS)
         if at - now >= 1.0:
             tick = -(-tick // _COARSE) * _COARSE
@@ -139,7 +139,7 @@ class StreamLoop:
         while self._ticks and self._ticks[0] <= now * _TICKS:
             tick = heappop(self._ticks)
             for entry in self._buckets.pop(tick):
-                if entry.tick == tick:  # else dropped by one before it
+                if entry.tick == tick:  # else an earlier entry dropped it
                     entry.tick = None
                     entry.due(now)
         if self._ticks and self._handle is None:
@@ -148,13 +148,13 @@ class StreamLoop:
     # Turns.
 
     async def give_way(self) -> float:
-        """Let everything else that is ready run, and what the server has to write leave; the time after it."""
+        """Let everything else that is ready run, and the server write what it has. Return the time after that."""
         await _two_turns()
         self.turned_at = now = clock()
         return now
 
     def watch_turn(self) -> None:
-        """Have :attr:`mark` name this turn."""
+        """Make :attr:`mark` name this turn, until the loop turns."""
         if not self.mark:
             self._marks += 1
             self.mark = self._marks
@@ -167,11 +167,11 @@ class StreamLoop:
     # The streams.
 
     def enter(self) -> None:
-        """One stream more."""
+        """Count one more stream."""
         self._streams += 1
 
     def leave(self, entry: Timed) -> None:
-        """One stream less. With the last one the timer ends."""
+        """Count one stream less. The timer ends with the last one."""
         self.drop_timer(entry)
         self._streams -= 1
         if not self._streams:
@@ -184,7 +184,7 @@ _loops: dict[asyncio.AbstractEventLoop, StreamLoop] = {}
 
 
 def enter() -> StreamLoop:
-    """The running loop, with one stream more; :meth:`StreamLoop.leave` ends that."""
+    """Return the running loop, with one more stream counted. :meth:`StreamLoop.leave` takes it back."""
     loop = asyncio.get_running_loop()
     found = _loops.get(loop)
     if found is None:

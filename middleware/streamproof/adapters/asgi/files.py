@@ -1,4 +1,4 @@
-"""The bytes of the files that an app sends by path or number: hops need them, so they are read here.
+"""Read the files that an app sends by path or file descriptor, because hops need the bytes: :func:`pieces`.
 
 The extensions are ``http.response.pathsend`` and ``http.response.zerocopysend`` of the ASGI specification.
 """
@@ -17,7 +17,7 @@ _PIECE = 65536
 
 
 async def pieces(message: Message) -> AsyncIterator[bytes]:
-    """Read what ``message`` names, piece by piece."""
+    """Read the file that ``message`` names, piece by piece."""
     if message["type"] == "http.response.pathsend":
         with open(message["path"], "rb") as opened:
             async for piece in _read(opened.fileno(), 0, None):
@@ -30,7 +30,7 @@ async def pieces(message: Message) -> AsyncIterator[bytes]:
 
 
 async def _read(number: int, offset: int | None, count: int | None) -> AsyncIterator[bytes]:
-    """The bytes of an open file, from ``offset`` (None: from where it stands), at most ``count``."""
+    """Read an open file from ``offset`` (None: from its current position), at most ``count`` bytes."""
     if offset is not None:
         os.lseek(number, offset, os.SEEK_SET)
     while count is None or count > 0:

@@ -1,6 +1,6 @@
-"""Take what an app sends, and lead it to the policy's machine, past it, or into the hops: :class:`Outgoing`.
+"""Route what an app sends to the policy's machine, past it, or into the hops: :class:`Outgoing`.
 
-What runs the app, the timer and the end of a response are in ``driver.py``.
+``driver.py`` runs the app, the timer and the end of a response.
 """
 
 from __future__ import annotations
@@ -22,22 +22,23 @@ from ..recording import Recording, clock
 from ..via import HopCut, Route
 from .chain import Hops
 from .channel import Channel
-from .disconnect import DISCONNECT, Reader
+from .disconnect import DISCONNECT, ReaderWatch
 from .event_loop import SAMPLE, TURN, WORK, StreamLoop, blocked_loop
 from .files import FILES
 from .recording import Watched
 from .scope import Message, Receive, Scope, Send, rereadable, texts
 
 _BODY = "http.response.body"
-#: With these a response is not a stream: a body at once, a file, or a second start (the server's to refuse).
+#: Messages that show that a response is not a stream: a body at once, a file, or a second start, which the server
+#: refuses.
 _UNTOUCHED = (_BODY, *FILES, "http.response.start")
 
-#: Seconds without a turn of the loop that are reported: asyncio's own limit (``slow_callback_duration``).
+#: A loop that did not turn for this long is reported; seconds, asyncio's own limit (``slow_callback_duration``).
 _SLOW = 0.1
 
 
 class Outgoing:
-    """One response, as the app sends it. :class:`~.driver.Driver` runs it."""
+    """One response as the app sends it. :class:`~.driver.Driver` completes and runs it."""
 
     __slots__ = (
         "_beats",
@@ -92,16 +93,16 @@ class Outgoing:
         what = "ignore" if policy is None else policy.on_disconnect
         context = copy_context()
         self._channel = Channel(self, self._plain, limit, context)
-        self._reader = Reader(self, receive, what, context, breakable=route is not None)
+        self._reader = ReaderWatch(self, receive, what, context, breakable=route is not None)
         self._hops = None if route is None else Hops(route, request, self._channel, recording, self._answered)
-        self._start: Message | None = None  # held until it is known whether this is a stream
+        self._start: Message | None = None  # waits until it is known whether this is a stream
         self._machine: FlushMachine | None = None
         self._tail: Tail | None = None
         self._watch: holds.Watch | None = None
-        self._untouched = policy is None  # nothing is looked at for the policy's sake
+        self._untouched = policy is None  # the policy does not look at any message
         self._quick = self._beats = self._over = self._running = self._cancelled = self._blocked = False
         self._flying = 0  # messages that pass in the app's own tasks
-        self._turn = -1  # names the turn of the loop in which the app went on, 0 when nobody marked it
+        self._turn = -1  # the mark of the loop's turn in which the app went on; 0 if that turn has no mark
         self._blocked_since = 0.0
         self._cut: HopCut | None = None
         self._moved: asyncio.Future[None] | None = None  # wakes the call that waits for the hops
@@ -110,7 +111,7 @@ class Outgoing:
     # The app's send.
 
     async def send(self, message: Message) -> None:
-        """The app's ``send``. A chunk that the policy does not change passes first and is looked at afterwards."""
+        """Take the app's ``message``. A chunk that the policy does not change is sent first, then looked at."""
         if not self._quick or message.get("type") != _BODY or not message.get("more_body"):
             return await self._send(message)
         loop, came_at = self._loop, clock()
@@ -131,7 +132,7 @@ class Outgoing:
         if loop.last is self._task or self._turn < 0:
             if now - loop.turned_at >= TURN or came_at - self._blocked_since >= WORK:
                 now = await self._give_way(now)
-        elif now - loop.turned_at >= SAMPLE:  # another response went on in between, so this app waits by itself
+        elif now - loop.turned_at >= SAMPLE:  # another response went on meanwhile, so this app waits by itself
             loop.watch_turn()
         loop.last, self._turn, self._blocked_since = self._task, loop.mark, now
         return None
@@ -154,7 +155,7 @@ class Outgoing:
             await self._onward(message)
 
     async def _onward(self, message: Message) -> None:
-        """Hand on a message that has nothing to do with the policy."""
+        """Pass on a message that does not concern the policy."""
         if self._hops is None:
             return await self._channel.passed(message)
         try:
@@ -168,7 +169,7 @@ class Outgoing:
         assert self._request is not None
         kind = self._policy.kind(self._request, start["status"], texts(start.get("headers", ())))
         if start.get("trailers", False):
-            kind = ResponseKind.OTHER  # what follows the body belongs to the app's own framing of it
+            kind = ResponseKind.OTHER  # trailers belong to the app's own framing of the body
         if kind is ResponseKind.STREAM:
             await self._stream(start)
         else:
@@ -177,7 +178,7 @@ class Outgoing:
                 await self._touch_nothing()
 
     async def _touch_nothing(self) -> None:
-        """This is not a stream: from here on nothing is looked at."""
+        """This is not a stream: pass on everything from here on."""
         start, self._start, self._untouched, self._request = self._start, None, True, None
         self._quick = False
         if start is None:
@@ -256,7 +257,7 @@ class Outgoing:
             loop.last, self._turn, self._blocked_since = self._task, loop.mark, now
 
     def _leave(self, events: Events) -> None:
-        """Put what has left the policy on its way; an end goes with the last bytes."""
+        """Send what has left the policy. An end goes with the last bytes."""
         last = len(events) - 1
         for index, event in enumerate(events):
             if isinstance(event, Data) and event.data:
@@ -282,24 +283,24 @@ class Outgoing:
         self._over, self._quick = True, False
         self._reader.over()
 
-    # What is noticed beside.
+    # What the driver observes.
 
     def _saw(self, body: Any, now: float) -> None:
         assert self._tail is not None
         try:
             self._tail.saw(body, now)
-        except TypeError:  # the server took it, whatever it is
+        except TypeError:  # not bytes, but the server took it
             self._tail.unsure()
         if self._beats and self.tick is None:
             self._arm()
 
     def _unsure(self) -> None:
-        """A message may have left or not."""
+        """Forget the boundary: it is unclear whether a message has left."""
         if self._tail is not None:
             self._tail.unsure()
 
     async def _give_way(self, now: float) -> float:
-        """Let the loop turn before the app goes on; the time after it."""
+        """Let the loop turn before the app goes on. Return the time after that."""
         assert self._policy is not None
         if self._policy.yield_to_loop:
             now = await self._loop.give_way()
@@ -313,15 +314,15 @@ class Outgoing:
         blocked = clock() - self._blocked_since
         if blocked >= _SLOW and not self._blocked:
             self._blocked = True
-            holds.tell(blocked_loop(blocked, _SLOW), self._policy.on_hold, "event loop")
+            holds.report(blocked_loop(blocked, _SLOW), self._policy.on_hold, "event loop")
 
     def heard(self, message: Message) -> None:
-        """The server's ``receive`` gave ``message``."""
+        """React to ``message``, which came from the server's ``receive``."""
         if message.get("type") == DISCONNECT and self._recording is not None:
             self._recording.gone = True
 
     def _look(self) -> None:
-        """May chunks pass the policy by?"""
+        """Decide whether chunks may pass without the policy's machine."""
         machine, policy = self._machine, self._policy
         self._quick = (
             machine is not None
@@ -336,31 +337,31 @@ class Outgoing:
             and self._channel.broken is None
         )
 
-    # What the driver does.
+    # Completed in driver.py.
 
     def _arm(self) -> None:
-        """Set the timer for what comes first."""
+        """Set the timer to the earliest deadline."""
         raise NotImplementedError
 
     def due(self, now: float) -> None:
-        """The timer's call."""
+        """Wake the machines whose deadline has come. The timer calls this."""
         raise NotImplementedError
 
     def settled(self, error: BaseException | None) -> None:
-        """Everything has left, or the way to the server broke with ``error``."""
+        """React: everything has left, or the channel to the server broke with ``error``."""
         raise NotImplementedError
 
     def reader_lost(self) -> None:
-        """The reader has left, and the app does not know."""
+        """React: the reader has left, and the app has not learned of it."""
         raise NotImplementedError
 
     def _answered(self) -> None:
-        """The hops ended the response in the app's place."""
+        """React: the hops ended the response in the app's place."""
         raise NotImplementedError
 
 
 def _encoded(headers: Headers, before: Headers, raw: Any) -> list[tuple[bytes, bytes]]:
-    """``headers`` as bytes. An open stream keeps one copy: what the app named (``before``, sent as ``raw``) stays."""
+    """Return ``headers`` as bytes. The app's own pairs (``before``, sent as ``raw``) are reused, not copied."""
     kept = {field: pair for field, pair in zip(before, raw, strict=False) if _is_plain(pair)}
     return [kept.get(field) or (_bytes if field in before else _added)(*field) for field in headers]
 
@@ -373,5 +374,5 @@ def _bytes(name: str, value: str) -> tuple[bytes, bytes]:
     return name.lower().encode("latin-1"), value.encode("latin-1")
 
 
-#: Few fields are added, and always the same.
+#: Cached, because only a few fields are ever added.
 _added = lru_cache(64)(_bytes)

@@ -1,8 +1,8 @@
-"""The ``receive`` and ``send`` of an ASGI server under record, and how its stream ended.
+"""Record a response through the ``receive`` and ``send`` of an ASGI server: :class:`Watched`, :func:`recorded`.
 
-Knows the messages of the ASGI specification, "HTTP & WebSocket ASGI Message Format", and passes each on as the object
-it is (a head whose fields can be read only once: with a list of them). What it cannot read is passed on and not
-recorded. How a stream ended is decided in ``sansio/outcome.py``.
+The messages are those of the ASGI specification, "HTTP & WebSocket ASGI Message Format". Each is passed on as the same
+object (a head whose fields can be read only once gets a list of them). A message that cannot be read is passed on and
+not recorded. How a stream ended is decided in ``sansio/outcome.py``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .scope import App, Message, Receive, Scope, Send, rereadable, target, texts
 
 
 def _mark(sender: Any) -> None:
-    """Have what asks whether a callable gives coroutines, as asgiref's ``async_to_sync`` does, take it for one."""
+    """Mark ``sender`` as a coroutine function for those who check, such as asgiref's ``async_to_sync``."""
     if sys.version_info >= (3, 12):
         inspect.markcoroutinefunction(sender)
     else:
@@ -38,14 +38,14 @@ if compiled.counting is not None:
 
 
 def begun(scope: Scope, keep_chunks: bool | int, listeners: Listeners, keep_data: bool = True) -> Recording:
-    """A recording that begins now."""
+    """Return a recording that begins now."""
     running = compiled.running_stats()
     recorder = Recorder(UNREAD, clock(), keep_chunks=keep_chunks, keep_data=keep_data, running=running)
     return _Recording(recorder, scope.get("method", "GET"), scope, listeners)
 
 
 async def recorded(app: App, recording: Recording, scope: Scope, receive: Receive, send: Send) -> Any:
-    """Call ``app`` under record; gives what it returns."""
+    """Call ``app`` and record its response. Return what the app returns."""
     watched = Watched(recording, receive, send)
     try:
         result = await app(scope, watched, watched.sender())
@@ -68,7 +68,7 @@ class _Recording(Recording):
 
 
 class _Encoded(tuple[tuple[bytes, bytes], ...]):
-    """The fields of a head as they came; called, they are text: an open stream keeps no copy."""
+    """The fields of a head as they came. A call decodes them, so an open stream keeps no second copy."""
 
     __slots__ = ()
 
@@ -80,9 +80,10 @@ class _Encoded(tuple[tuple[bytes, bytes], ...]):
 
 
 class Watched:
-    """A server's ``receive`` and ``send`` under record: the app's ``receive`` itself, its ``send`` by :meth:`sender`.
+    """Record what passes a server's ``receive`` and ``send``.
 
-    Concurrent sends are fine: each has its own times.
+    The object itself is the app's ``receive``; :meth:`sender` returns the app's ``send``. Sends may be concurrent: each
+    has its own times.
     """
 
     __slots__ = ("_receive", "_recording", "_send", "_trailers")
@@ -92,14 +93,14 @@ class Watched:
         self._trailers = False
 
     async def __call__(self) -> Message:
-        """The server's next message; only a disconnect is noted."""
+        """Return the server's next message. Only a disconnect is recorded."""
         message = await self._receive()
         if message.get("type") == "http.disconnect":
             self._recording.gone = True
         return message
 
     def sender(self) -> Send:
-        """The ``send`` for the app: :meth:`send`, or the compiled one that does the same for plain pieces of a body."""
+        """Return the app's ``send``: :meth:`send`, or a compiled one that does the same for plain pieces of a body."""
         recorder = self._recording.recorder
         if recorder.keeps or type(recorder.running) is RunningStats:
             return self.send
@@ -108,7 +109,7 @@ class Watched:
         return counted
 
     async def send(self, message: Message) -> None:
-        """Pass ``message`` on to the server, and record it. It is read first: a middleware below may change it."""
+        """Pass ``message`` on to the server, and record it. It is read first: a middleware may change it later."""
         kind = size = body = None
         last = False
         try:
@@ -122,7 +123,7 @@ class Watched:
                 size, last = _whole(message.get("count")), not message.get("more_body", False)
             elif kind == "http.response.trailers":
                 last = not message.get("more_trailers", False)
-        except Exception:  # not a message of ASGI: the server may know what it is
+        except Exception:  # not an ASGI message, but the server may understand it
             kind = size = None
         if size is None:
             await self._other(kind, last, message)
@@ -130,7 +131,7 @@ class Watched:
         recording = self._recording
         recorder = recording.recorder
         data = bytes(body) if body is not None and size and recorder.keeps else None
-        # Before: hypercorn says http.disconnect while it sends the last message.
+        # Read before the send: hypercorn gives http.disconnect while it sends the last message.
         produced, gone = clock(), recording.gone
         try:
             await self._send(message)
@@ -146,7 +147,7 @@ class Watched:
                 recording.finish("complete", reader_gone=gone)
 
     async def _other(self, kind: object, last: bool, message: Message) -> None:
-        """Pass on what has no bytes of the body; ``last``: the last of the trailers."""
+        """Pass on a message without bytes of the body. ``last``: the last of the trailers."""
         recording = self._recording
         if kind == "http.response.start":
             message, status, fields, self._trailers = _head(message)
@@ -169,7 +170,7 @@ class Watched:
             raise
 
     async def raised(self, error: BaseException) -> None:
-        """The app raised ``error``, or was canceled. Waits for nothing but what ``receive`` does when canceled."""
+        """Record that the app raised ``error`` or was canceled. Waits only for what ``receive`` does when canceled."""
         recording = self._recording
         try:
             if isinstance(error, CancelledError) and not recording.exported and not recording.gone:
@@ -178,37 +179,37 @@ class Watched:
             recording.finish("raised", error=error)
 
     def returned(self) -> None:
-        """The app returned."""
+        """Record that the app returned."""
         self._recording.finish("returned")
 
     def refused(self, error: BaseException) -> None:
-        """Note that the server raised ``error`` instead of taking a message."""
+        """Record that the server raised ``error`` instead of taking a message."""
         if isinstance(error, OSError):
             self._recording.gone = True
 
     @staticmethod
     async def awaited(awaitable: Awaitable[object]) -> None:
-        """Await ``awaitable``, as a coroutine: what was compiled drives nothing else."""
+        """Await ``awaitable`` in a coroutine, the only awaitable that the compiled code can drive."""
         await awaitable
 
 
 def _head(message: Message) -> tuple[Message, int | None, _Encoded, bool]:
-    """The head in ``message``, with fields that can be read twice; its status, its fields, and whether trailers follow.
+    """Return ``message`` with fields that can be read twice, its status, its fields, and whether trailers follow.
 
-    A status of None and no fields stand for what cannot be read.
+    The status is None, and there are no fields, if they cannot be read.
     """
     status, fields, trailers = None, _Encoded(), False
     try:
         status, trailers = message.get("status"), bool(message.get("trailers", False))
         message = rereadable(message)
         fields = _Encoded(message.get("headers", ()))
-    except Exception:  # the server may know what it is
+    except Exception:  # the server may understand it
         pass
     return message, status if isinstance(status, int) else None, fields, trailers
 
 
 async def _disconnected(receive: Receive) -> bool:
-    """Does ``receive`` offer http.disconnect at once? Asked when the app is over, so that no message is missed."""
+    """Return whether ``receive`` gives http.disconnect at once. Called after the app has ended: it loses no message."""
     for _ in range(16):  # pieces of a request body that the app did not read
         message = await _AtOnce(receive)
         if not isinstance(message, MutableMapping):
@@ -219,10 +220,10 @@ async def _disconnected(receive: Receive) -> bool:
 
 
 class _AtOnce:
-    """Awaited, what ``receive`` gives at once, else None.
+    """Awaited, this gives what ``receive`` gives at once, or None.
 
-    One that has to wait is cancelled as its task would be, and let finish: Starlette's BaseHTTPMiddleware hands down a
-    ``receive`` that holds a task group, and one that is dropped half-way breaks the task it was entered in.
+    A ``receive`` that has to wait is cancelled as its task would be, and may finish: Starlette's BaseHTTPMiddleware
+    passes down a ``receive`` that holds a task group, and dropping it half-way breaks the task that entered the group.
     """
 
     __slots__ = ("_receive",)
@@ -249,7 +250,7 @@ class _AtOnce:
                     given = waiting.throw(error)
                 else:
                     given = waiting.send(got)
-        except (Exception, CancelledError):  # StopIteration too: what it gave when it was cancelled, not at once
+        except (Exception, CancelledError):  # StopIteration, too: it returned only because it was cancelled
             return None
 
 

@@ -1,6 +1,7 @@
-"""What an ASGI scope says of its request, and the shapes of ASGI.
+"""Read a request from an ASGI scope: target, version and fields. The types of ASGI are here, too.
 
-Knows the ASGI specification, "HTTP & WebSocket ASGI Message Format", and what servers and tests send beside it.
+Follows the ASGI specification, "HTTP & WebSocket ASGI Message Format", and accepts what servers and tests send against
+it. The WSGI side is in ``wsgi/environ.py``.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[Any]]
 
 
 def texts(headers: Iterable[tuple[Any, Any]]) -> Headers:
-    """Fields as text."""
+    """Return ``headers`` as text."""
     try:
         return tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers])
     except AttributeError:  # text, which the specification forbids and some tests send
@@ -34,7 +35,7 @@ def _text(value: bytes | str) -> str:
 
 
 def rereadable(message: Message) -> Message:
-    """``message``, or its like where its fields can be read only once: the specification asks for no more."""
+    """Return ``message``, or a copy with a list of its fields if they can be read only once, which ASGI allows."""
     headers = message.get("headers", ())
     if iter(headers) is headers:
         return {**message, "headers": list(headers)}
@@ -42,19 +43,19 @@ def rereadable(message: Message) -> Message:
 
 
 def target(scope: Scope) -> str:
-    """The request target, as it came where the server says so."""
+    """Return the request target: as it came if the server gives that, else built from the path."""
     path = scope.get("raw_path")
     if path is None:
         path = quote(scope.get("path", "/"), "/:;=@!$&'()*+,~")
-    query = scope.get("query_string", b"")  # bytes, says the specification; tests also say text
+    query = scope.get("query_string", b"")  # bytes in the specification; some tests give text
     return f"{_text(path)}?{_text(query)}" if query else _text(path)
 
 
 def version_and_fields(scope: Scope) -> tuple[str, Headers]:
-    """The version of HTTP and the fields."""
+    """Return the HTTP version and the fields."""
     return scope.get("http_version", "1.1"), texts(scope.get("headers", ()))
 
 
 def request_of(scope: Scope) -> Request:
-    """The request of ``scope``."""
+    """Return the request of ``scope``."""
     return Request(scope.get("method", "GET"), target(scope), *version_and_fields(scope))

@@ -1,8 +1,8 @@
-"""The iterables that stand in for an app's own while it is recorded (WSGI): same blocks, same shape, ``close()`` once.
+"""Record a WSGI body: :func:`recorded` returns a stand-in with the same blocks and shape that closes the app's once.
 
-Knows what servers look at before they choose the framing: ``len()``, ``list``, a second iteration, the server's own
-file wrapper. Each shape keeps what they look at; those that do not stream are in ``buffered_bodies.py``,
-how a stream ended is decided in ``sansio/outcome.py``. Does not know heads, nor hops.
+Servers look at the shape before they choose the framing: ``len()``, ``list``, a second iteration, their own file
+wrapper. Each stand-in keeps it. Bodies that do not stream are in ``buffered_bodies.py``; how a stream ended is decided
+in ``sansio/outcome.py``.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from .buffered_bodies import RecordedList, RecordedTuple, SizedBody, close_recor
 
 
 def is_looked_at(result: Any, file_wrapper: object) -> bool:
-    """Does a server look at this very object, so that nothing may stand in for it?
+    """Return whether a server looks at this very object, so that nothing may replace it.
 
-    A file wrapper, whatever has a length, and what cannot be iterated (gevent's ALREADY_HANDLED).
+    That is a file wrapper, anything with a length, and what cannot be iterated (gevent's ALREADY_HANDLED).
     """
     if isinstance(file_wrapper, type) and isinstance(result, file_wrapper):
         return True
@@ -33,12 +33,12 @@ def is_looked_at(result: Any, file_wrapper: object) -> bool:
 
 
 def at_once(result: Any, file_wrapper: object) -> bool:
-    """Is all of the body there when the app returns it? Then it is not a stream (Django's ``streaming`` says so)."""
+    """Return whether the whole body is there when the app returns it: not a stream, or Django says ``streaming = False``."""
     return is_looked_at(result, file_wrapper) or getattr(result, "streaming", None) is False
 
 
 def recorded(result: Any, recording: Recording, file_wrapper: object) -> Any:
-    """What to hand the server in place of ``result``, the app's return value."""
+    """Return the recorded body for the server, in place of the app's ``result``."""
     if isinstance(file_wrapper, type) and isinstance(result, file_wrapper):
         return recorded_file(result, recording)
     if type(result) is list:
@@ -61,7 +61,7 @@ def recorded(result: Any, recording: Recording, file_wrapper: object) -> Any:
 
 
 class RecordedBody(ClosingIterator):
-    """A streamed body. The server iterates the inner generator, so this class costs nothing per block."""
+    """A recorded stream. The server iterates the inner generator, so this class costs nothing per block."""
 
     # The base's __init__ would call iter() before the server does.
     def __init__(self, iterable: Iterable[bytes], recording: Recording) -> None:
@@ -81,14 +81,14 @@ class RecordedBody(ClosingIterator):
         return next(iter(self))
 
     def __getattr__(self, name: str) -> Any:
-        """Whatever else the app's iterable has: Django's is its response, and tests look at it."""
+        """Return any other attribute of the app's iterable. Django's is its response, which tests look at."""
         return getattr(self.__dict__.get("_iterable"), name)
 
     def __bytes__(self) -> bytes:
         return bytes(self._iterable if self._iterable is not None else b"")  # type: ignore[arg-type]
 
     def close(self) -> None:
-        """Close the app's iterable, once, and tell the trace."""
+        """Close the app's iterable, once, and export the recording."""
         iterable, self._iterable = self._iterable, None
         if iterable is None:
             return
@@ -98,7 +98,7 @@ class RecordedBody(ClosingIterator):
 
 
 def _compiled(iterable: Iterable[bytes], recording: Recording) -> Iterator[bytes]:
-    """As :func:`_counted`, by an iterator that was compiled."""
+    """Do the same as :func:`_counted` with the compiled iterator."""
     try:
         blocks = iter(iterable)
     except BaseException as error:
@@ -110,7 +110,7 @@ def _compiled(iterable: Iterable[bytes], recording: Recording) -> Iterator[bytes
 
 
 def _counted(iterable: Iterable[bytes], recording: Recording) -> Iterator[bytes]:
-    """The blocks of ``iterable``, each counted when the server asks for the next."""
+    """Yield the blocks of ``iterable``. Each is counted when the server asks for the next."""
     chunk = recording.recorder.chunk
     produced, block = 0.0, b""
     try:
@@ -128,5 +128,5 @@ def _counted(iterable: Iterable[bytes], recording: Recording) -> Iterator[bytes]
 
 
 def _stop(blocks: Iterator[bytes]) -> None:
-    with suppress(ValueError):  # it is running: closed from another thread, and its chunk is not at hand
+    with suppress(ValueError):  # closed from another thread while it runs, so there is no current chunk
         blocks.close()  # type: ignore[attr-defined]

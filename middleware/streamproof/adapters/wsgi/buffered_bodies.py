@@ -1,7 +1,7 @@
-"""Bodies that are there at once (WSGI): lists, tuples, sized iterables and the server's file wrapper.
+"""Record WSGI bodies that are there at once: lists, tuples, sized iterables and the server's file wrapper.
 
-None of them streams, so each is recorded as one chunk. Knows what servers look at in them and leaves that as it is:
-gevent's pywsgi iterates a sized body twice, Granian writes a list in one go, gunicorn and waitress send files.
+None of them streams, so each is recorded as one chunk. Each keeps what servers look at: gevent's pywsgi iterates a
+sized body twice, Granian writes a list in one go, gunicorn and waitress send files. Streams are in ``bodies.py``.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from ..recording import Recording, clock
 def close_recorded(close: Callable[[], object] | None, recording: Recording, *, at_once: bool = False) -> None:
     """Call the app's ``close`` and export the recording. Raises what ``close`` raised.
 
-    ``at_once``: the body was there when the app returned it, so an exception of the server's is the only sign that it
-    was not sent.
+    ``at_once``: the body was there when the app returned it, so only an exception of the server shows that it was not
+    sent.
     """
     server_error = sys.exc_info()[1]
     whole = recording.exhausted_at is not None
@@ -46,7 +46,7 @@ class _Whole:
     _recording: Recording
 
     def begin(self, recording: Recording) -> Any:
-        """Note the chunk; return this."""
+        """Record the chunk; return this object."""
         blocks: Iterable[bytes] = self  # type: ignore[assignment]
         self._recording = recording
         data = b"".join(filter(size_of, blocks)) if recording.recorder.keeps else None
@@ -54,7 +54,7 @@ class _Whole:
         return self
 
     def close(self) -> None:
-        """Tell the trace. Granian never calls it for a list: it is then told when the list is collected."""
+        """Export the recording. Granian never calls this for a list, which exports it when it is collected."""
         close_recorded(None, self._recording, at_once=True)
 
 
@@ -81,7 +81,7 @@ class SizedBody:
         return _count(self._iterable, self._recording, self._seen)
 
     def close(self) -> None:
-        """Close the app's iterable, once, and tell the trace."""
+        """Close the app's iterable, once, and export the recording."""
         if self._closed:
             return
         self._closed = True
@@ -109,7 +109,7 @@ def _count(iterable: Iterable[bytes], recording: Recording, seen: list[float]) -
 
 
 class _FileClose:
-    """The ``close`` of a file wrapper under record. Bytes sent by sendfile never pass here."""
+    """The ``close`` of a recorded file wrapper. Bytes sent by sendfile never pass here."""
 
     def __init__(self, close: Callable[[], object] | None, recording: Recording) -> None:
         self._close, self._recording = close, recording
@@ -123,7 +123,7 @@ class _FileClose:
 
 
 def recorded_file(result: Any, recording: Recording) -> Any:
-    """The server's own file wrapper, with a ``close`` that tells: as an attribute, so it stays the very object."""
+    """Give the server's own file wrapper a ``close`` that exports the recording. Return the same object."""
     closing = _FileClose(getattr(result, "close", None), recording)
     head = recording.recorder.head
     size = None if head is None else content_length(head.headers)

@@ -1,16 +1,17 @@
 """Move one WSGI response through its row, from the app to the server: :func:`run`.
 
-Decides nothing: the machines in the row do (``../row.py``). Blocks come from ``inline.py``, or from ``pump.py`` where a
-machine needs a clock. A response that is only recorded does not come here (``bodies.py``). PEP 3333 has it so:
+The machines of the row decide (``adapters/row.py``), this file only moves. Blocks come from ``inline.py``, or from
+``pump.py`` if a machine needs a clock. A response that is only recorded does not come here (``bodies.py``). The rules,
+most of them from PEP 3333:
 
-- The policy learns what the response is when the app returns, or at its first block if the app is a generator; until
-  then an error page may replace the head. The head enters the hops with the first block that is not empty, and the app
-  is pulled on inside the call until it leaves them, because servers want ``start_response`` before the first block.
+- The policy learns what the response is when the app returns, or at the first block if the app is a generator. Until
+  then an error page may replace the head. The head enters the hops with the first block that is not empty. The app is
+  pulled inside the call until the head leaves them, because servers need ``start_response`` before the first block.
 - A pull that brings nothing is answered with ``b""`` ("Middleware Handling of Block Boundaries").
 - A cut raises :class:`~..via.HopCut` after the app was closed. Servers then end the connection without the last chunk,
   but Granian ends the body properly. Before the head has left, a server can only answer 500.
-- The app's exception is raised on, after what the machines release. It is only logged where the policy reported it to
-  the reader in the stream, because the body then ends properly.
+- The app's exception is raised again, after the machines have released what they hold. If the policy reported it to
+  the reader in the stream, it is only logged, because the body then ends properly.
 """
 
 from __future__ import annotations

@@ -21,13 +21,13 @@ _VERSIONS = {"HTTP/1.0": "1.0", "HTTP/1.1": "1.1", "HTTP/2": "2", "HTTP/2.0": "2
 
 @lru_cache(16)
 def server_of(software: str | None) -> str | None:
-    """The server's name as profiles know it, from SERVER_SOFTWARE (``gunicorn/27.0.1``); None when it says nothing."""
+    """Return the server's name as in profiles, from SERVER_SOFTWARE (``gunicorn/27.0.1``); None if there is none."""
     name = (software or "").partition("/")[0].partition(" ")[0].lower()
     return {"wsgiserver": "wsgiref"}.get(name, name) or None
 
 
 def target_of(environ: WSGIEnvironment) -> str:
-    """The request target as it came, else put together again."""
+    """Return the request target as it came, or rebuild it."""
     for key in ("REQUEST_URI", "RAW_URI"):
         if isinstance(raw := environ.get(key), str):
             return raw
@@ -36,8 +36,8 @@ def target_of(environ: WSGIEnvironment) -> str:
     return (quote(path.encode("latin-1", "replace"), "/:;=@!$&'()*+,~") or "/") + (f"?{query}" if query else "")
 
 
-#: The field that each key of an environ stands for, "" for none. Learned, because to ask each key of each request anew
-#: takes a tenth of what a response costs; bounded, because strangers choose field names.
+#: The field that each key of an environ stands for, "" for none. Cached, because computing every key again takes a
+#: tenth of what a response costs. Bounded, because strangers choose field names.
 _FIELDS: dict[str, str] = {}
 _MOST_FIELDS = 1024
 
@@ -60,8 +60,10 @@ def _field(key: str) -> str:
 
 
 def version_and_fields(environ: WSGIEnvironment) -> tuple[str, Headers]:
+    """Return the HTTP version and the fields."""
     return _VERSIONS.get(environ.get("SERVER_PROTOCOL", ""), "1.1"), _fields(environ)
 
 
 def request_of(environ: WSGIEnvironment) -> Request:
+    """Return the request of ``environ``."""
     return Request(environ.get("REQUEST_METHOD", "GET"), target_of(environ), *version_and_fields(environ))

@@ -1,4 +1,4 @@
-"""Run a WSGI app in the server's own thread: :class:`Inline`, the source of blocks where nothing needs a clock.
+"""Run a WSGI app in the server's own thread: :class:`Inline`, the source of blocks if no machine needs a clock.
 
 The other source, with a thread of its own, is in ``pump.py``.
 """
@@ -12,7 +12,7 @@ from .pump import BLOCK, EXHAUSTED, RAISED, RETURNED, Pulled
 
 
 class Inline:
-    """The app in the thread that iterates: a pull waits for as long as the app takes, and no deadline is kept."""
+    """Run the app in the thread that iterates. A pull waits as long as the app takes, past any deadline."""
 
     pulling = False
 
@@ -25,7 +25,7 @@ class Inline:
         self._blocks: Any = None
 
     def pull(self, timeout: float | None) -> Pulled | None:
-        """Bring the next thing, whenever it comes."""
+        """Return the next thing, however long it takes."""
         try:
             if not self._called:
                 self._called = True

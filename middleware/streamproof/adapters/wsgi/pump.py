@@ -1,8 +1,8 @@
 """Run a WSGI app in one thread of its own, so that the server's thread can stop waiting at a deadline: :class:`Pump`.
 
 PEP 3333, "Buffering and Streaming", names a second thread as a way for middleware to keep blocks moving. The thread
-calls the app, takes one block for each :meth:`Pump.pull` (never one ahead), and calls ``close()``: the app sees one
-thread and the context variables of the request. What is done with the blocks is in ``driver.py``.
+calls the app, takes one block for each :meth:`Pump.pull` (never one ahead) and calls ``close()``, so the app sees one
+thread and the context variables of the request. ``driver.py`` moves the blocks on.
 
 A blocked app cannot be interrupted. When its response is closed during a pull, the thread is left behind, named after
 the request and counted by :func:`stuck`; it closes the iterable as soon as the app gives its next block.
@@ -20,11 +20,11 @@ from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Any, NamedTuple
 
-#: Threads that pumps may have in one process. A server with more threads than this is not known; what fills it up are
-#: apps that never come back from a block after their readers left.
+#: The most threads of pumps in one process. No known server has more threads than this. Apps that never come back from
+#: a block after their readers left can use them up.
 MOST_THREADS = 512
 
-#: How often a response went without a pump because :data:`MOST_THREADS` were taken, by process.
+#: How many responses of this process had no pump because :data:`MOST_THREADS` were in use.
 refused: Counter[str] = Counter()
 
 _stuck: set[int] = set()
@@ -32,7 +32,7 @@ _alive: set[int] = set()
 
 
 def stuck() -> int:
-    """Return how many responses are closed while their app still has not come back from its last block."""
+    """Return how many closed responses have an app that has not come back from its last block."""
     return len(_stuck)
 
 
@@ -77,7 +77,7 @@ class _Closed(BaseException):
 
 
 def greenlets() -> bool:
-    """Return whether gevent or eventlet stand in for threads: then a pump is cheap and not limited."""
+    """Return whether gevent or eventlet replace threads. A pump is then cheap, and their number is not limited."""
     gevent, eventlet = sys.modules.get("gevent.monkey"), sys.modules.get("eventlet.patcher")
     return bool(
         (gevent is not None and gevent.is_module_patched("threading"))
@@ -86,16 +86,16 @@ def greenlets() -> bool:
 
 
 class Pump:
-    """Owns ``call``, the app with its arguments but for ``write``; the first pull calls it. ``name`` names the thread.
+    """Run ``call``, the app with all its arguments except ``write``, in a thread called ``name``.
 
-    Neither side spins: both wait in a queue.
+    The first pull calls the app. Neither side spins: both wait in a queue.
     """
 
     def __init__(self, call: Callable[[Callable[[bytes], object]], Iterable[bytes]], name: str) -> None:
-        # A SimpleQueue in C would block a hub whose queues were left unpatched; queue.Queue is made of its locks.
+        # A SimpleQueue is C and would block a hub that left queues unpatched; queue.Queue uses the patched locks.
         kind: Any = queue.Queue if greenlets() else queue.SimpleQueue
         self._orders, self._brought = kind(), kind()
-        #: Is a pull under way that has brought nothing yet?
+        #: A pull is under way and has brought nothing yet.
         self.pulling = False
         self._closed = False
         run = contextvars.copy_context().run
@@ -111,14 +111,14 @@ class Pump:
 
     @classmethod
     def start(cls, call: Callable[[Callable[[bytes], object]], Iterable[bytes]], name: str) -> Pump | None:
-        """Start a pump; None when :data:`MOST_THREADS` are taken, which :data:`refused` counts."""
+        """Start a pump. Return None if :data:`MOST_THREADS` are in use, and count that in :data:`refused`."""
         if len(_alive) >= MOST_THREADS and not greenlets():
             refused["pump"] += 1
             return None
         return cls(call, name)
 
     def pull(self, timeout: float | None) -> Pulled | None:
-        """Bring the next thing within ``timeout`` seconds (None: whenever); None when it is late, and still coming."""
+        """Return the next thing; None after ``timeout`` seconds (None: no limit), and then a later pull returns it."""
         if not self.pulling:
             self.pulling = True
             self._orders.put(True)
@@ -130,7 +130,7 @@ class Pump:
         return pulled
 
     def close(self) -> None:
-        """Have the iterable closed and end the thread. Raises what ``close()`` raised, if the app was not stuck."""
+        """Let the thread close the iterable and end. Raises what ``close()`` raised, unless a pull was under way."""
         if self._closed:
             return
         self._closed = True
@@ -149,7 +149,7 @@ class Pump:
 
 
 class _Work:
-    """What the thread does. It refers to no pump, so a pump that is forgotten can end it."""
+    """The work of the thread. It has no reference to its pump, so a pump that is dropped can end it."""
 
     def __init__(self, call: Callable[[Callable[[bytes], object]], Iterable[bytes]], orders: Any, brought: Any) -> None:
         self._call, self._orders, self._brought = call, orders, brought
@@ -180,7 +180,7 @@ class _Work:
         hand = self._hand
         try:
             body = self._call(self._write)
-            # Before the server sees the body: it may be handed the very object, whose close() then comes here.
+            # Read before the server sees the body: it may get this very object, whose close() then leads back here.
             self._close = getattr(body, "close", None)
             if not hand(Pulled(RETURNED, body)):
                 return
@@ -195,7 +195,7 @@ class _Work:
             hand(Pulled(EXHAUSTED))
 
     def _hand(self, pulled: Pulled) -> bool:
-        """Hand over what was pulled and wait for the next order; False when it is to close."""
+        """Hand over what was pulled and wait for the next order. Return False if the order is to close."""
         self._brought.put(pulled)
         self._closed = not self._orders.get()
         return not self._closed

@@ -1,6 +1,6 @@
-"""The ``start_response`` that an app is given under a policy or a via: it keeps the head until it is committed.
+"""The ``start_response`` of an app under a policy or a via: :class:`StartResponse` keeps the head until the commit.
 
-Follows PEP 3333, "The start_response() Callable". Refers to no driver, because a pump's thread holds it.
+Follows PEP 3333, "The start_response() Callable". It has no reference to a driver, because a pump's thread holds it.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from ..recording import Recording
 
 
 class StartResponse:
-    """Keeps the last head that the app named.
+    """Keep the last head that the app named.
 
-    ``recording`` takes each head as the app names it; None where a policy may still change it. ``server_start`` is
-    called with an error page that comes after the commit, because only the server knows whether its head has left;
-    None where hops lie between.
+    ``recording`` records each head as the app names it; None if a policy may still change the head. ``server_start`` is
+    called with an error page that comes after the commit, because only the server knows whether its head has left; None
+    if there are hops in between.
     """
 
     def __init__(self, recording: Recording | None, server_start: Any) -> None:
@@ -27,11 +27,11 @@ class StartResponse:
 
     @property
     def line(self) -> str:
-        """The status line, empty before the app named one."""
+        """The status line; empty before the app has named one."""
         return "" if self.proposed is None else self.proposed[0]
 
     def __call__(self, status: str, headers: Any, exc_info: Any = None) -> Any:
-        """Keep the head; return the ``write`` callable. Raises AssertionError for a second call without exc_info."""
+        """Keep the head. Return the ``write`` callable. Raises AssertionError for a second call without exc_info."""
         try:
             if exc_info is None:
                 if self.proposed is not None:
@@ -51,7 +51,7 @@ class StartResponse:
         return self.write
 
     def commit(self) -> tuple[str, Any]:
-        """Return the head, which can no longer change. Raises AssertionError when the app has named none."""
+        """Return the head and commit it. Raises AssertionError if the app has not named one."""
         if self.proposed is None:
             raise AssertionError(
                 "The app gave a block before it called start_response(). Expected the call first (PEP 3333)."
