@@ -180,8 +180,8 @@ def test_middlewares_wrap_again() -> None:
     [
         (streamproof, "Is it the module"),
         (None, "what a call returned"),
-        (WSGIInstance, "Was an instance of it meant"),
-        (NotAnApp, "Was an instance of it meant"),
+        (WSGIInstance, "Did you mean an instance"),
+        (NotAnApp, "Did you mean an instance"),
         (lambda: wsgi_function, "a factory to be called first"),
         (lambda *args: None, "a factory to be called first"),
         (lambda request: None, "a factory to be called first"),

@@ -64,7 +64,7 @@ def _interface_of(app: Any) -> Literal["wsgi", "asgi", "asgi2"]:
             return "asgi2"
         if hasattr(app, "__iter__") and len(_needed(app, True)) == 2:
             return "wsgi"
-        raise ConfigurationError(f"{app!r} is a class. Expected a WSGI or ASGI app. Was an instance of it meant?")
+        raise ConfigurationError(f"{app!r} is a class. Expected a WSGI or ASGI app. Did you mean an instance?")
     if _gives_coroutine(app):
         return "asgi"
     for base in type(app).__mro__:

@@ -24,7 +24,7 @@ from streamproof.sansio.trace import Request
 
 from ..support import countings
 
-TICK = 1 / 4096  # seconds; sums of these are exact, so figures can be compared for equality
+TICK = 1 / 4096  # seconds; sums of these are exact, so stats can be compared for equality
 steps = st.lists(
     st.tuples(st.integers(0, 9000), st.sampled_from([0, 1, 500, 70_000]), st.integers(0, 9000)), max_size=30
 )

@@ -126,7 +126,7 @@ def test_the_demo_app_is_shown_live_then_as_a_table_and_a_waterfall(check: Run, 
     assert lines[23] == "nginx:tls=on: held to the end"
     verdict = " ".join(line.strip() for line in lines[24:])
     assert verdict.startswith("all 130 B at 0.")
-    assert verdict.endswith("fix: send `X-Accel-Buffering: no` (replayed: it streams then)")
+    assert verdict.endswith("fix: send `X-Accel-Buffering: no` (replayed: the response then streams)")
     assert max(map(len, lines[2:])) <= 80
     assert all(line.isprintable() for line in lines)
 
@@ -264,7 +264,7 @@ def test_an_unknown_via_is_an_error_before_a_server_is_booted(check: Run) -> Non
     status, out, err = check("nowhere:app", "--via", "ngnix")
     assert (status, out) == (2, "")
     assert err.startswith("streamproof: 'ngnix' in via 'ngnix' is not a known profile. Valid names: ")
-    assert err.endswith("Was 'nginx' meant?\n")
+    assert err.endswith("Did you mean 'nginx'?\n")
 
 
 @pytest.mark.parametrize(

@@ -247,7 +247,7 @@ PROFILE: dict[str, Any] = {
         },
         "wait": {"kind": "time", "default": "30s", "low": 1, "high": 90},
     },
-    "figures": {"block": {"value": 4096, "when": [{"if": {"release": ">=2.0"}, "value": 1}]}},
+    "constants": {"block": {"value": 4096, "when": [{"if": {"release": ">=2.0"}, "value": 1}]}},
     "pages": [{"status": 502, "size": 3, "headers": [["Server", "{release}"]]}],
     "stages": [
         {"use": "limits", "id": "a", "first_byte": "{wait}", "why": "{wait} s", "if": {"version": ["1.0", "1.1"]}},

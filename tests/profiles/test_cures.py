@@ -39,7 +39,7 @@ def test_a_header_that_frees_a_rule_keeps_it_from_acting(name: str, entry: Mappi
     profile = catalogue()[name]
     request = Request(headers=(("Accept-Encoding", "gzip"),))
     head = Head(200, (("Content-Type", "text/html"), (field[0], field[1])), "chunked", 100)
-    values = {**profile.settle({}), **{key: variants[-1][1] for key, variants in profile.stats.items()}}
+    values = {**profile.settle({}), **{key: variants[-1][1] for key, variants in profile.constants.items()}}
     (rule,) = rules([entry], values, name, (), every=True)
     assert (field[0], field[1]) in rule.cures
     stage = rule.settings.start(request, 0.0)

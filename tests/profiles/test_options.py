@@ -33,7 +33,7 @@ def test_an_unknown_profile_lists_the_known_ones() -> None:
     with pytest.raises(ConfigurationError) as raised:
         resolve("ngnix:gzip=on")
     assert str(raised.value) == (
-        f"'ngnix' in via 'ngnix:gzip=on' is not a known profile. Valid names: {', '.join(NAMES)}. Was 'nginx' meant?"
+        f"'ngnix' in via 'ngnix:gzip=on' is not a known profile. Valid names: {', '.join(NAMES)}. Did you mean 'nginx'?"
     )
 
 
@@ -84,8 +84,7 @@ def test_an_unknown_profile_lists_the_known_ones() -> None:
         ),
         (
             "nginx:gzip=on,gzip=off",
-            "'gzip' stands twice in via 'nginx:gzip=on,gzip=off'. Expected each option once. "
-            "Was a second hop (+) meant?",
+            "'gzip' occurs twice in via 'nginx:gzip=on,gzip=off'. Expected each option once.",
         ),
     ],
 )

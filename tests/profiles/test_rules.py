@@ -76,7 +76,7 @@ default = "on"
 kind = "time"
 default = "30s"
 
-[figures.block]
+[constants.block]
 value = 4096
 """
 CONDITIONS = (
@@ -116,17 +116,17 @@ NAMED = "hold, read_timeout, block"
         ),
         (
             '[[stages]]\nuse = "limits"\nidle = "{read_timeut}"\n',
-            "stage 1 (limits): idle: 'read_timeut' is not an option or a figure of this profile. "
+            "stage 1 (limits): idle: 'read_timeut' is not an option or a constant of this profile. "
             f"Expected one of {NAMED}. Did you mean 'read_timeout'?",
         ),
         (
             '[[stages]]\nuse = "limits"\nif = { hold = "off" }\nwhy = "after {timeout} s"\n',
-            "stage 1 (limits): why: 'timeout' is not an option or a figure of this profile. "
+            "stage 1 (limits): why: 'timeout' is not an option or a constant of this profile. "
             f"Expected one of {NAMED}. Did you mean 'read_timeout'?",
         ),
         (
             '[[pages]]\nstatus = 502\nsize = 1\nheaders = [["Server", "small/{version}"]]\n',
-            "page 1: headers: 'version' is not an option or a figure of this profile. "
+            "page 1: headers: 'version' is not an option or a constant of this profile. "
             f"Expected one of {NAMED}. Is the name mistyped?",
         ),
         (
@@ -135,8 +135,8 @@ NAMED = "hold, read_timeout, block"
             "Did you mean 'hold'?",
         ),
         (
-            '[figures.other]\nvalue = 1\nwhen = [{ if = { hodl = "on" }, value = 2 }]\n',
-            "figures.other.when: 'hodl' is not an option of this profile. Expected one of hold, read_timeout. "
+            '[constants.other]\nvalue = 1\nwhen = [{ if = { hodl = "on" }, value = 2 }]\n',
+            "constants.other.when: 'hodl' is not an option of this profile. Expected one of hold, read_timeout. "
             "Did you mean 'hold'?",
         ),
         (
@@ -158,7 +158,7 @@ def test_a_mistyped_placeholder_outside_of_a_stage_is_found_too(member: str) -> 
     with pytest.raises(ConfigurationError) as raised:
         read_profile(small(f"{member}\n{OPTION}{FACT}"), "small.toml")
     assert str(raised.value) == (
-        f"small.toml, {place}: 'hodl' is not an option or a figure of this profile. "
+        f"small.toml, {place}: 'hodl' is not an option or a constant of this profile. "
         "Expected one of hold, read_timeout. Did you mean 'hold'?"
     )
 

@@ -513,7 +513,7 @@ def test_a_server_of_the_session_has_one_via(pytester: pytest.Pytester) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--streamproof-via=ngnix"], "*'ngnix' is not a valid streamproof_via.*Was 'nginx' meant?*"),
+        (["--streamproof-via=ngnix"], "*'ngnix' is not a valid streamproof_via.*Did you mean 'nginx'?*"),
         (
             ["--streamproof-server-behavior=apache"],
             "*'apache' is not a valid streamproof_server_behavior. Valid servers: uvicorn, *",
@@ -628,7 +628,7 @@ def test_a_broken_baseline_says_so(pytester: pytest.Pytester) -> None:
 
 
 @pytest.mark.parametrize("beside", [(), ("xdist",)], ids=["alone", "xdist"])
-def test_figures_go_to_junit_to_json_and_to_the_summary(pytester: pytest.Pytester, beside: tuple[str, ...]) -> None:
+def test_stats_go_to_junit_to_json_and_to_the_summary(pytester: pytest.Pytester, beside: tuple[str, ...]) -> None:
     need(*beside)
     workers = ["-n2"] if beside else []
     options = ["--junitxml=j.xml", "--streamproof-report=r.json", "--streamproof-summary", *workers]

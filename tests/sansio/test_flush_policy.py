@@ -322,7 +322,7 @@ def test_a_machine_that_is_never_fed_wants_nothing(policy: FlushPolicy) -> None:
     ],
 )
 def test_what_cannot_be_used_is_refused_in_one_sentence(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ConfigurationError, match=r"cannot be used\. Expected .+\?"):
+    with pytest.raises(ConfigurationError, match=r"cannot be used\. Expected .+[.?]$"):
         FlushPolicy(**wrong)
 
 

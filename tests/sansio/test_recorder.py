@@ -32,7 +32,7 @@ def timeline(drawn: list[tuple[float, int, float]]) -> list[tuple[float, int, fl
 
 
 def model(chunks: list[tuple[float, int, float]], end: float) -> Stats:
-    """The figures, computed the slow way from every chunk."""
+    """The statistics, computed the slow way from every chunk."""
     full = [(at - START, size, taken - START) for at, size, taken in chunks if size]
     if not full:
         return Stats(empty_chunks=len(chunks))
@@ -59,7 +59,7 @@ def model(chunks: list[tuple[float, int, float]], end: float) -> Stats:
 
 
 @given(steps, st.floats(0, 50))
-def test_the_figures_are_those_of_the_model(drawn: list[tuple[float, int, float]], tail: float) -> None:
+def test_the_stats_are_those_of_the_model(drawn: list[tuple[float, int, float]], tail: float) -> None:
     chunks = timeline(drawn)
     end = (chunks[-1][2] if chunks else START) + tail
     recorder = Recorder(Request(), START)
@@ -84,7 +84,7 @@ def test_kept_chunks_measure_the_same(drawn: list[tuple[float, int, float]]) -> 
     }
 
 
-def test_a_number_keeps_the_first_chunks_and_the_figures_of_all() -> None:
+def test_a_number_keeps_the_first_chunks_and_the_stats_of_all() -> None:
     recorder = Recorder(Request(), 0.0, keep_chunks=2)
     for index in range(5):
         recorder.chunk(float(index), 10, float(index), b"x" * 10)
@@ -122,11 +122,11 @@ def test_a_chunk_that_nobody_took_has_no_backpressure() -> None:
 def test_a_recording_ends_once() -> None:
     recorder = Recorder(Request(), 0.0)
     recorder.ended(Outcome.COMPLETE, 1.0)
-    with pytest.raises(RuntimeError, match="This recording has ended already"):
+    with pytest.raises(RuntimeError, match="This recording has already ended"):
         recorder.ended(Outcome.COMPLETE, 2.0)
 
 
-def test_the_figures_of_an_open_stream_tell_its_silence_so_far() -> None:
+def test_the_stats_of_an_open_stream_have_its_silence_so_far() -> None:
     recorder = Recorder(Request(), 0.0)
     recorder.chunk(1.0, 10, 1.0)
     assert recorder.stats(8.5).longest_silence == 7.5

@@ -46,7 +46,7 @@ def test_json_gives_back_the_same_trace(trace: Trace) -> None:
     assert Trace.from_json(trace.to_json()) == trace
 
 
-def test_a_trace_without_its_chunks_keeps_its_figures() -> None:
+def test_a_trace_without_its_chunks_keeps_its_stats() -> None:
     full = tokens()
     thin = Trace(full.request, full.response, (), full.end, None, full.stats)
     again = Trace.from_json(thin.to_json())

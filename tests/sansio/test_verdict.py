@@ -43,7 +43,7 @@ def test_the_main_table(via: str, word: str, healthy: bool) -> None:
 def test_the_holder_is_the_stage_that_held_most() -> None:
     verdict = diagnose(tokens(), "nginx:proxy_http_version=1.1,tls=on").verdict
     assert verdict.rule == "TLS records of 16384 B, filled before they are sent"
-    assert verdict.fix == "send `X-Accel-Buffering: no` (replayed: it streams then)"
+    assert verdict.fix == "send `X-Accel-Buffering: no` (replayed: the response then streams)"
 
 
 def test_a_cure_is_only_named_when_replaying_it_streams() -> None:

@@ -213,8 +213,8 @@ def test_an_error_of_the_users_own_is_not_taken_for_a_wrong_name(
     [
         (
             "apache",
-            "There is no server 'apache'. Expected one of: gunicorn, uvicorn, hypercorn, granian, waitress, daphne, "
-            "werkzeug. Is the name that of its package?",
+            "'apache' is not a known server. Expected one of gunicorn, uvicorn, hypercorn, granian, waitress, daphne, "
+            "werkzeug.",
         ),
         (
             "daphne",

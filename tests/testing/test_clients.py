@@ -332,5 +332,5 @@ def test_starlettes_client_keeps_websockets_templates_and_its_view_of_cuts() -> 
 
 
 def test_other_clients_are_refused() -> None:
-    with pytest.raises(TypeError, match="is not a known test client"):
+    with pytest.raises(TypeError, match="is not a supported test client"):
         streaming(object())

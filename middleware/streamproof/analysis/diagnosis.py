@@ -1,6 +1,7 @@
-"""One vantage point of a stream: what arrived there, who held bytes before it, and what to do about it.
+"""Diagnose a stream at one vantage point: what arrived there, what held it before, and the cure. :func:`diagnose`.
 
-Composes replay, profiles and verdicts; knows which stage held most because it watches the replay step by step.
+It watches a replay step by step to find the stage that held most. The replay is in ``replay.py``, the verdicts are in
+``sansio/verdict.py``, the cures in the profiles.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ from .replay import replay
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What was seen at one vantage point: ``app``, ``server`` or a via's text.
+    """The result at one vantage point: ``app``, ``server`` or a via's text.
 
-    ``worst_lag`` in seconds, ``held`` in bytes (most under way at once), ``grade`` of the weakest fact behind it
-    (None where nothing was emulated).
+    ``worst_lag`` is in seconds, ``held`` in bytes (the most held at once). ``grade`` is that of the weakest fact used;
+    None if nothing was emulated.
     """
 
     vantage: str
@@ -36,7 +37,7 @@ class Diagnosis:
 
 
 class _Holders:
-    """Watches a replay and adds up, per stage, bytes held times the seconds they were."""
+    """Watch a replay and add up, for each stage, the bytes held times the seconds."""
 
     def __init__(self) -> None:
         self._since = 0.0
@@ -54,14 +55,14 @@ class _Holders:
         self._since = now
 
     def worst(self) -> tuple[str, Rule] | None:
-        """The hop and the rule of it that held most, None when nothing was held for any time."""
+        """Return the hop and its rule that held most; None if nothing was held for any time."""
         most = max(self._seen.values(), key=lambda holder: holder.byte_seconds, default=None)
         return None if most is None or most.byte_seconds <= 0.0 else (most.hop, most.rule)
 
 
 @dataclass(slots=True)
 class _Holder:
-    """One stage of a hop: what it holds now, and bytes held times seconds so far."""
+    """One stage of a hop: the bytes it holds now, and its bytes times seconds so far."""
 
     hop: str
     rule: Rule
@@ -70,14 +71,14 @@ class _Holder:
 
 
 def diagnose(trace: Trace, via: str | Profile | Via | None, *, measured: Trace | None = None) -> Diagnosis:
-    """What the recording ``trace`` of the app looks like at one vantage point.
+    """Return the diagnosis of the app's recording ``trace`` behind the hops of ``via``.
 
-    ``via`` None: at the app itself, or, with ``measured`` (what a reader of the app's server received), at the server.
-    Raises what :func:`streamproof.replay` raises.
+    If ``via`` is None, the vantage point is the app itself, or the server with ``measured`` (what a reader of the app's
+    server received). Raises what :func:`streamproof.replay` raises.
     """
     if via is None and measured is None:
-        made = compare(trace, trace)
-        return Diagnosis("app", trace, made.produced, 0.0, 0, judge_production(trace))
+        seen = compare(trace, trace)
+        return Diagnosis("app", trace, seen.produced, 0.0, 0, judge_production(trace))
     if via is None:
         assert measured is not None
         verdict, seen = judge_delivery(trace, measured, rule="between the app and its server's socket")
@@ -93,7 +94,7 @@ def diagnose(trace: Trace, via: str | Profile | Via | None, *, measured: Trace |
 
 
 def _cause(chain: Via, delivery: Trace, trace: Trace, holders: _Holders) -> tuple[str | None, str | None]:
-    """The words of the rule behind what the reader got, and of its cure."""
+    """Return the texts of the rule that explains the delivery, and of its cure."""
     answered = (
         delivery.response is not None
         and trace.response is not None
@@ -111,7 +112,7 @@ def _cause(chain: Via, delivery: Trace, trace: Trace, holders: _Holders) -> tupl
 
 
 def _proven(chain: Via, trace: Trace) -> str | None:
-    """Of the header fields that free a rule of the chain, the first with which a replay of the recording streams."""
+    """Return the first of the chain's cures, as a header field, with which a replay of the recording streams."""
     response = trace.response
     if response is None:
         return None
@@ -121,10 +122,10 @@ def _proven(chain: Via, trace: Trace) -> str | None:
         cured = response._replace(headers=(*response.headers, (name, value)))
         with_header = dataclass_replace(trace, response=cured)
         if judge_delivery(with_header, replay(with_header, chain))[0].healthy:
-            return f"send `{name}: {value}` (replayed: it streams then)"
+            return f"send `{name}: {value}` (replayed: the response then streams)"
     return None
 
 
 def _named(chain: Via, hop: str, why: str) -> str:
-    """The rule's words, with the hop's name where there is more than one hop."""
+    """Return the rule's text, with the hop's name if there is more than one hop."""
     return f"{hop}: {why}" if len(chain.plans) > 1 else why

@@ -1,6 +1,6 @@
-"""From what was measured and what the app recorded: the production that the hops of a via would receive.
+"""Combine a measured delivery with the app's recording into the production that the hops of a via would receive.
 
-Pure: traces in, traces out. The app's own recording knows when chunks were made, the wire knows the whole head.
+Pure functions from traces to traces. The app's recording has the times of the chunks, the wire has the whole head.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from ..sansio.trace import Outcome, StreamEnd, Trace
 
 
 def judgeable(measured: Trace) -> bool:
-    """Is there a stream, or part of one, to judge? An error page is none."""
+    """Return whether ``measured`` has a stream, or part of one, to judge. An error page is not a stream."""
     return measured.response is not None and 200 <= measured.response.status < 300
 
 
 def with_wire_head(app: Trace | None, measured: Trace) -> Trace | None:
-    """The recording with the head that its server sent: what a hop receives has the server's own fields too."""
+    """Return the recording with the head that its server sent, because a hop receives the server's own fields, too."""
     if app is None or app.response is None or measured.response is None:
         return app
     if app.response.status != measured.response.status:
@@ -28,9 +28,9 @@ def with_wire_head(app: Trace | None, measured: Trace) -> Trace | None:
 
 
 def on_the_apps_clock(measured: Trace, waited: float) -> Trace:
-    """What was measured, counted from the moment at which the request reached the app, ``waited`` seconds later.
+    """Return ``measured`` with times from the moment when the request reached the app, ``waited`` seconds later.
 
-    A request that waits because its server still starts is no hold of the stream's bytes.
+    A request that waits because its server still starts does not count as a hold of the stream's bytes.
     """
     if waited <= 0 or measured.response is None:
         return measured
@@ -47,7 +47,7 @@ def on_the_apps_clock(measured: Trace, waited: float) -> Trace:
 
 
 def as_produced(measured: Trace) -> Trace:
-    """The arrivals as a recording of the app. A known app server frames its answer as each hop asks for it."""
+    """Return the arrivals as a recording of the app. A known app server frames its response for each hop's request."""
     response = measured.response
     if response is None:
         return measured
@@ -60,7 +60,7 @@ def as_produced(measured: Trace) -> Trace:
 
 
 def production_of(app: Trace | None, measured: Trace, left_after_end: float | None) -> Trace:
-    """What the app had produced while the reader was there; ``left_after_end`` in seconds, negative when before."""
+    """Return what the app produced until the reader left, ``left_after_end`` seconds after the end (or before)."""
     whole = with_wire_head(app, measured) or measured
     if app is None or left_after_end is None or left_after_end >= 0:
         return whole

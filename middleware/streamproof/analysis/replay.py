@@ -1,6 +1,6 @@
-"""``streamproof.replay``: the pure replay with profiles and servers filled in.
+"""Replay a trace through the hops of a via, by name: :func:`replay`, which is ``streamproof.replay``.
 
-Knows how a via's text becomes plans and which server's framing to assume; decides nothing.
+The via is resolved in ``profiles/via.py``; the replay itself is in ``sansio/replay.py``.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from ..sansio.trace import Trace
 
 
 def replay(trace: Trace, via: str | Profile | Via, *, watch: Watcher | None = None) -> Trace:
-    """What the reader receives when ``trace`` passes through the hops of ``via``, in virtual time.
+    """Return what the reader receives when ``trace`` passes through the hops of ``via``, in virtual time.
 
-    The result is a trace of the delivery: arrivals as chunks (body after content decoding), the head as the reader
-    sees it, how it ended for the reader. ``watch`` is called with the chain and the time after each step.
+    The result is a trace of the delivery: arrivals as chunks (the body after content decoding), the head as the reader
+    sees it, and how it ended for the reader. ``watch`` is called with the chain and the time after each step.
 
     Raises ConfigurationError for a via that cannot be used, TraceError when the trace kept no chunks, NeedsData when
     a hop compresses and the trace has no bytes. Assumes that the app's pace does not depend on the reader's.

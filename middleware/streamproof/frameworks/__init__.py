@@ -1,4 +1,4 @@
-"""The route that served a request, as its framework names it: :func:`route_of`.
+"""Find the route that served a request, as its framework names it: :func:`route_of`.
 
 A route (``/users/<id>``) is a label of bounded cardinality, a path (``/users/17``) is not. Each framework is one file
 with a function ``route_of(source)``. An entry point of the group ``streamproof.frameworks`` adds such a function. No
@@ -15,8 +15,8 @@ from typing import Any
 
 from . import django, flask, starlette
 
-#: What a framework's ``route_of`` returns for an environ or a scope: the route, or a callable if finding it takes a
-#: while; an empty string for a request of this framework without a route; None for any other request.
+#: What a framework's ``route_of`` returns for an environ or a scope: the route, or a callable if finding it is slow; an
+#: empty string for a request of this framework without a route; None for any other request.
 Route = Callable[[], str | None] | str | None
 RouteOf = Callable[[Mapping[str, Any]], Route]
 
@@ -27,7 +27,7 @@ log = logging.getLogger("streamproof")
 
 
 def route_of(source: Mapping[str, Any]) -> Route:
-    """The route of the request in ``source``, an environ or a scope; a callable if finding it takes a while."""
+    """Return the route of the request in ``source``, an environ or a scope; a callable if finding it is slow."""
     for find in _frameworks():
         if (route := find(source)) is not None:
             return route or None
@@ -36,7 +36,7 @@ def route_of(source: Mapping[str, Any]) -> Route:
 
 @cache
 def _frameworks() -> tuple[RouteOf, ...]:
-    """Those of packages come first: Django recognizes every request of its process."""
+    """Return the frameworks, those of other packages first, because Django claims every request of its process."""
     added = []
     for point in entry_points(group=GROUP):
         package = point.dist.name if point.dist is not None else point.name
@@ -48,7 +48,7 @@ def _frameworks() -> tuple[RouteOf, ...]:
 
 
 def _guarded(find: RouteOf, package: str) -> RouteOf:
-    """``find``, left out after its first error, so that it never harms a response."""
+    """Return ``find`` with a guard: after its first error it is no longer called, so it never harms a response."""
     broken = False
 
     def guarded(source: Mapping[str, Any]) -> Route:

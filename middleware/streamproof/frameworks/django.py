@@ -1,4 +1,4 @@
-"""Django's route: it leaves nothing behind, so it is asked to resolve the path once more."""
+"""Find Django's route. Django does not leave it in the request, so the path is resolved once more."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 
 def route_of(source: Mapping[str, Any]) -> Callable[[], str | None] | None:
-    """A function that resolves the path; None if this process has not loaded Django."""
+    """Return a function that resolves the path; None if this process has not loaded Django."""
     return partial(_resolved, _path(source)) if "django.urls" in sys.modules else None
 
 
 def _path(source: Mapping[str, Any]) -> str:
-    """The path as Django's resolver takes it: decoded, without the mount point."""
+    """Return the path as Django's resolver takes it: decoded, without the mount point."""
     if "type" not in source:
         path = source.get("PATH_INFO")
         return path.encode("latin-1", "replace").decode("utf-8", "replace") or "/" if isinstance(path, str) else "/"

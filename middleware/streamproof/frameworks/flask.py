@@ -1,4 +1,4 @@
-"""Flask's route: it leaves its request in the WSGI environ."""
+"""Find Flask's route. Flask leaves its request in the WSGI environ."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def route_of(source: Mapping[str, Any]) -> str | None:
-    """The rule of the URL map that matched; empty if none did, None for a request that is not Flask's."""
+    """Return the rule of the URL map that matched; empty if none did, None for a request that is not Flask's."""
     if (request := source.get("werkzeug.request")) is None:
         return None
     rule = getattr(getattr(request, "url_rule", None), "rule", None)

@@ -1,4 +1,4 @@
-"""Starlette's and FastAPI's route: they leave it in the ASGI scope."""
+"""Find Starlette's and FastAPI's route. They leave it in the ASGI scope."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from typing import Any
 
 
 def route_of(source: Mapping[str, Any]) -> str | None:
-    """The path of the route that matched; None for a scope without one."""
+    """Return the path of the route that matched; None for a scope without one."""
     path = getattr(source.get("route"), "path", None) if "type" in source else None
     return (path or "/") if isinstance(path, str) else None

@@ -134,7 +134,7 @@ def fill(value: Any, values: Mapping[str, Value], place: str) -> Any:
 
     def option(found: re.Match[str]) -> Value:
         if found[1] not in values:
-            raise unknown(place, "an option or a figure of this profile", found[1], values)
+            raise unknown(place, "an option or a constant of this profile", found[1], values)
         return values[found[1]]
 
     if whole := _PLACEHOLDER.fullmatch(value):

@@ -79,7 +79,7 @@ OPTION = Table(
         ),
     ),
 )
-FIGURE = Table(
+CONSTANT = Table(
     listed=LISTED,
     members=(
         Member("value", _VALUE),
@@ -129,7 +129,7 @@ PROFILE = Table(
         Member("date", Date()),
         optional("asks", Text(), "1.1"),
         optional("options", Map(field=OPTION), {}),
-        optional("figures", Map(field=FIGURE), {}),
+        optional("constants", Map(field=CONSTANT), {}),
         optional("pages", Items(item=Checked(field=PAGE)), ()),
         optional("stages", Items(item=Checked(field=STAGE)), ()),
         Member("facts", Items(item=FACT)),

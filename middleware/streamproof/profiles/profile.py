@@ -29,7 +29,7 @@ ASKS = ("1.0", "1.1", "same")
 class Profile:
     """A known hop: its options, its facts, and its stages as the file says them.
 
-    ``stats`` are values that a release sets and no option: (condition, value) pairs, first match wins. ``base``
+    ``constants`` are values that a release sets and no option: (condition, value) pairs, first match wins. ``base``
     is the product that this one is built from, ``base_options`` what it sets there; its stages come first.
     ``gets_head``: under which options it asks GET for a HEAD; None for never.
     """
@@ -45,7 +45,7 @@ class Profile:
     stages: tuple[Mapping[str, Any], ...]
     adds_request: tuple[tuple[str, str], ...] = ()
     pages: tuple[Mapping[str, Any], ...] = ()
-    stats: Mapping[str, tuple[tuple[Mapping[str, Any], Any], ...]] = field(default_factory=dict)
+    constants: Mapping[str, tuple[tuple[Mapping[str, Any], Any], ...]] = field(default_factory=dict)
     gets_head: Mapping[str, Any] | None = None
     base: Profile | None = None
     base_options: Mapping[str, str] = field(default_factory=dict)
@@ -76,7 +76,7 @@ class Profile:
 
     def _rules(self, values: Mapping[str, Value], name: str, *, every: bool = False) -> tuple[Rule, ...]:
         filled = dict(values)
-        for key, variants in self.stats.items():
+        for key, variants in self.constants.items():
             filled[key] = next(value for when, value in variants if matches(when, values))
         own = tuple(rules(self.stages, filled, name, self.pages, every=every))
         if self.base is None:
@@ -120,8 +120,8 @@ def _profile(data: Mapping[str, Any], bases: Mapping[str, Profile]) -> Profile:
         stages=tuple(MappingProxyType(entry) for entry in inherited(parts["stages"])),
         adds_request=parts["adds_request"],
         pages=parts["pages"],
-        stats=MappingProxyType(
-            {name: (*entry["when"], ({}, entry["value"])) for name, entry in parts["figures"].items()}
+        constants=MappingProxyType(
+            {name: (*entry["when"], ({}, entry["value"])) for name, entry in parts["constants"].items()}
         ),
         gets_head=parts["gets_head"],
         base=base,
@@ -137,9 +137,9 @@ def _check(profile: Profile) -> None:
     for option in options.values():
         for condition, _ in option.defaults_when:
             check_options(f"options.{option.name}.defaults_when", condition, options)
-    for name, variants in profile.stats.items():
+    for name, variants in profile.constants.items():
         for condition, _ in variants:
-            check_options(f"figures.{name}.when", condition, options)
+            check_options(f"constants.{name}.when", condition, options)
     check_options("gets_head", profile.gets_head or {}, options)
     profile._rules(profile.settle({}), profile.name, every=True)
     if (ask := profile.plan().ask) not in ASKS:

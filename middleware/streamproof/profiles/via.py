@@ -35,20 +35,19 @@ class Via:
         return max((profile.grade for profile in self.profiles), key=order.index)
 
     def start(self, request: Request, now: float) -> Chain:
-        """The chain at work on one response; its reader asked with ``request`` at ``now`` (seconds)."""
+        """Return the chain for one response, whose reader sent ``request`` at ``now`` (seconds)."""
         return Chain(self.plans, request, now)
 
 
 def resolve(via: str | Profile | Via) -> Via:
-    """The chain that ``via`` names. Raises ConfigurationError with the valid names or options."""
+    """Return the chain that ``via`` names. Raises ConfigurationError with the valid names or options."""
     if isinstance(via, Via):
         return via
     if isinstance(via, Profile):
         return Via(via.name, (via.plan(),), (via,))
     if not isinstance(via, str):
         raise ConfigurationError(
-            f"via is {shown(via)}. Expected text such as 'nginx:gzip=on', a Profile or a Via. "
-            "Was a list meant, as in A+B?"
+            f"via is {shown(via)}. Expected text such as 'nginx:gzip=on', a Profile or a Via. Use + for a chain."
         )
     if len(via) > VIA_LENGTH:
         raise ConfigurationError(
@@ -60,7 +59,7 @@ def resolve(via: str | Profile | Via) -> Via:
 
 
 def _parts(via: str) -> list[str]:
-    """The hops of ``via``. A plus inside a media type, as in application/xhtml+xml, does not separate hops."""
+    """Return the hops of ``via``. A plus inside a media type, as in application/xhtml+xml, does not separate hops."""
     parts: list[str] = []
     for part in via.split("+"):
         word = re.split("[ =,]", parts[-1])[-1] if parts else ""
@@ -77,7 +76,7 @@ def _hop(text: str, via: str) -> tuple[Profile, HopPlan]:
     if profile is None:
         profiles = catalogue()
         near = difflib.get_close_matches(name, profiles, 1)
-        guess = f"Was {near[0]!r} meant?" if near else "Is the name mistyped?"
+        guess = f"Did you mean {near[0]!r}?" if near else "Is the name mistyped?"
         raise ConfigurationError(
             f"{_shown(name)} in via {_shown(via)} is not a known profile. Valid names: {', '.join(profiles)}. {guess}"
         )
@@ -91,8 +90,7 @@ def _hop(text: str, via: str) -> tuple[Profile, HopPlan]:
             )
         if key.strip() in given:
             raise ConfigurationError(
-                f"{_shown(key.strip())} stands twice in via {_shown(via)}. Expected each option once. "
-                "Was a second hop (+) meant?"
+                f"{_shown(key.strip())} occurs twice in via {_shown(via)}. Expected each option once."
             )
         given[key.strip()] = value.strip()
     return profile, profile.plan(given)

@@ -1,8 +1,8 @@
 """Find where a body may be cut or added to: between server-sent events, between lines, or nowhere.
 
 The grammars are those of WHATWG HTML section 9.2.5 (an event ends with an empty line; a line ends with CRLF, LF or CR)
-and of JSON Lines (a record ends with LF). A policy decides what happens at a boundary. :class:`Scanner` gets every byte
-of a body that a policy changes, so it looks only at the last few bytes of each chunk.
+and of JSON Lines (a record ends with LF). :class:`Scanner` gets every byte of a body that a policy changes, so it looks
+only at the last few bytes of each chunk. What happens at a boundary is decided in ``flush/policy.py``.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import Literal
 from .http import Headers, media_type
 
 Ends = Literal["event", "line", "nowhere"]
-#: Makes a heartbeat of at least so many bytes; the second number makes each one different.
+#: Makes a heartbeat of at least this many bytes. The second argument makes each one different.
 Beat = Callable[[int, int], bytes]
-#: Makes the bytes that report the app's failure in the stream itself; takes a sentence.
+#: Makes the bytes that report the app's failure in the stream itself. The argument is a sentence.
 Failure = Callable[[str], bytes]
 
 #: Bytes before a boundary that decide whether it is one: CR LF CR LF.
@@ -31,7 +31,7 @@ _AT_EVENT_END = re.compile(rb"(?:\n\r?\n|\r\r\n?)\Z")
 
 
 class Scanner:
-    """Follows one body. :attr:`at_boundary` says whether bytes may be added between those seen and those to come."""
+    """Follow one body. :attr:`at_boundary` says whether bytes may be added after those seen so far."""
 
     __slots__ = ("_ends", "_tail")
 
@@ -41,23 +41,23 @@ class Scanner:
 
     @property
     def at_boundary(self) -> bool:
-        """May bytes be added here? Worked out when it is asked, because few chunks are followed by the question."""
+        """Whether bytes may be added here. Computed on access, because it is rarely needed after a chunk."""
         if self._ends == "event":
             # After LF CR the LF of the same line end may follow; after CR CR the stream is known to use bare CR.
             return _AT_EVENT_END.search(self._tail) is not None
         return self._ends == "line" and self._tail.endswith(b"\n")
 
     def see(self, data: bytes | memoryview) -> None:
-        """Go on by ``data``."""
+        """Move on by ``data``."""
         tail = bytes(data[-_LOOK_BACK:])
         self._tail = tail if len(tail) == _LOOK_BACK else (self._tail + tail)[-_LOOK_BACK:]
 
     def unsure(self) -> None:
-        """Forget what came before: only what is seen from now on makes a boundary."""
+        """Forget what came before: only bytes seen from now on make a boundary."""
         self._tail = b"\0"
 
     def find(self, data: bytes | memoryview) -> Sequence[int]:
-        """Go on by ``data``, and say where in it the boundaries are: offsets of the byte after each."""
+        """Move on by ``data``. Return the offsets in it of the byte after each boundary."""
         if self._ends == "nowhere":
             return ()
         if self._ends == "line":
@@ -71,11 +71,11 @@ class Scanner:
 
 @dataclass(frozen=True, slots=True)
 class BodyFraming:
-    """What the body of a media type is made of.
+    """The structure of the body of a media type.
 
-    ``ends``: what lies before a boundary. ``beat`` makes a heartbeat, None where none is known to be harmless;
-    ``permitted``: may it be used unasked, or does a reader exist that stumbles over it? ``failure`` makes the bytes
-    that report an error in the stream, None where the grammar has no place for them.
+    ``ends``: what lies before a boundary. ``beat`` makes a heartbeat; None if no heartbeat is known to be harmless.
+    ``permitted``: whether heartbeats may be used without being requested, because no known reader fails on them.
+    ``failure`` makes the bytes that report an error in the stream; None if the grammar has no place for them.
     """
 
     name: str
@@ -86,9 +86,9 @@ class BodyFraming:
 
 
 def noise(size: int, serial: int) -> bytes:
-    """``size`` bytes of hexadecimal text that no compressor on the way shrinks below half; the same for the same call.
+    """Return ``size`` bytes of hexadecimal text that no compressor shrinks below half, always the same for a call.
 
-    The digits of a square root: they follow no pattern that a compressor knows, and need no source of randomness.
+    They are the digits of a square root, which have no pattern that a compressor finds and need no randomness.
     """
     bits = 4 * size
     root = isqrt((4 * serial + 2) << (2 * bits))  # 2 modulo 4 is never a square
@@ -118,7 +118,7 @@ JSON_LINES = BodyFraming("JSON lines", "line", _empty_line, permitted=False, fai
 LINES = BodyFraming("lines", "line")
 OPAQUE = BodyFraming("opaque", "nowhere")
 
-#: Media types (globs) and what their bodies are made of; the first match counts.
+#: Media types (globs) and the framing of their bodies. The first match counts.
 FRAMINGS: tuple[tuple[str, BodyFraming], ...] = (
     ("text/event-stream", EVENTS),
     ("application/x-ndjson", JSON_LINES),
@@ -133,7 +133,7 @@ FRAMINGS: tuple[tuple[str, BodyFraming], ...] = (
 
 
 def framing_of(headers: Headers, more: Sequence[tuple[str, BodyFraming]] = ()) -> BodyFraming:
-    """What the body under these ``headers`` is made of; ``more`` is asked before :data:`FRAMINGS`.
+    """Return the framing of a body with these ``headers``. ``more`` comes before :data:`FRAMINGS`.
 
     A body with a Content-Encoding is opaque: bytes can be added only before they are encoded.
     """

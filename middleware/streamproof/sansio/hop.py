@@ -1,7 +1,7 @@
-"""A hop is a row of stages that looks like one stage. A chain of hops looks like one, too.
+"""Run the stages of a hop as one stage (:class:`Hop`), and several hops as one machine (:class:`Chain`).
 
-A :class:`HopPlan` is what a profile says once its options are set. When the head comes, the hop decides once which of
-its stages apply to the response.
+A :class:`HopPlan` is a profile with its options set. When the head comes, the hop decides once which of its stages
+apply to the response. The stages are in ``stages/``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Ask = Literal["1.0", "1.1", "same"]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One stage of a hop, when it applies, and what to say about it.
+    """One stage of a hop, when it applies, and how a verdict describes it.
 
     ``when`` maps ``request.version``, ``request.method``, ``request.header.NAME``, ``response.status``,
     ``response.framing``, ``response.type`` or ``response.header.NAME`` to the values (globs, lower case) of which one
@@ -43,27 +43,27 @@ class Rule:
 
     @property
     def timed(self) -> bool:
-        """Does the stage ever set a deadline?"""
+        """Whether the stage ever sets a deadline."""
         return getattr(self.settings, "timed", False)
 
     @property
     def cuts(self) -> bool:
-        """Does the stage end a response that its upstream did not end?"""
+        """Whether the stage ends a response that its upstream did not end."""
         return getattr(self.settings, "cuts", False)
 
     @property
     def tls(self) -> bool:
-        """Does the stage write TLS records, so that the reader must speak TLS?"""
+        """Whether the stage writes TLS records, so that the reader must speak TLS."""
         return getattr(self.settings, "tls", False)
 
     def applies(self, request: Request, head: Head) -> bool:
-        """Does this stage apply to this response?"""
+        """Return whether this stage applies to this response."""
         return all(_matches(key, values, request, head) for key, values in self.when.items()) and not any(
             _matches(key, values, request, head) for key, values in self.unless.items()
         )
 
 
-#: What a rule may ask for; NAME stands for any header field.
+#: The conditions of a rule. NAME stands for any header field.
 CONDITIONS = (
     "request.version",
     "request.method",
@@ -76,7 +76,7 @@ CONDITIONS = (
 
 
 def is_condition(key: str) -> bool:
-    """Is ``key`` one of :data:`CONDITIONS`?"""
+    """Return whether ``key`` is one of :data:`CONDITIONS`."""
     if key.startswith(("request.header.", "response.header.")):
         return not key.endswith(".")
     return key in CONDITIONS
@@ -100,9 +100,10 @@ def _matches(key: str, patterns: Sequence[str], request: Request, head: Head) ->
 
 @dataclass(frozen=True, slots=True)
 class HopPlan:
-    """What one hop does, settled before the request: its name, how it asks, its stages from upstream to downstream.
+    """What one hop does, fixed before the request: name, own requests, stages from upstream to downstream.
 
-    ``gets_head``: it asks GET for a HEAD, to know the head that GET would get.
+
+    ``ask`` is the HTTP version of its requests. ``gets_head``: it sends GET for a HEAD, to learn GET's head.
     """
 
     name: str
@@ -113,19 +114,19 @@ class HopPlan:
     gets_head: bool = False
 
     def request_upstream(self, request: Request) -> Request:
-        """The request that this hop makes of the one before it."""
+        """Return the request that this hop sends upstream."""
         version = self.ask if self.ask != "same" else "1.0" if request.http_version == "1.0" else "1.1"
         method = "GET" if self.gets_head and request.method == "HEAD" else request.method
         headers = (*request.headers, *self.adds_request)
         return request._replace(method=method, http_version=version, headers=headers)
 
     def start(self, request: Request, now: float) -> Hop:
-        """The hop at work on one response; its reader asked for it with ``request`` at ``now``."""
+        """Return the hop for one response, which its reader requested with ``request`` at ``now``."""
         return Hop(self, request, now)
 
 
 class Hop(Stage):
-    """A hop at work on one response."""
+    """Run one hop on one response."""
 
     def __init__(self, plan: HopPlan, request: Request, now: float) -> None:
         self.plan, self._request = plan, request
@@ -163,26 +164,26 @@ class Hop(Stage):
 
 
 def _outside(events: Events) -> Events:
-    """``events`` as the next hop sees them: what this hop did itself is an upstream's abort there."""
+    """Return ``events`` as the next hop sees them: a cut by this hop is an abort by its upstream."""
     return [event._replace(own=False, discard=False) if type(event) is Cut else event for event in events]
 
 
 class Chain:
-    """Hops in a row, app side first, at work on one response."""
+    """Run hops in a row, app side first, on one response."""
 
     def __init__(self, plans: Sequence[HopPlan], request: Request, now: float) -> None:
-        hops, asked = [], request
+        hops = []
         for plan in reversed(plans):
-            hops.append(plan.start(asked, now))
-            asked = plan.request_upstream(asked)
-        self.request = asked
+            hops.append(plan.start(request, now))
+            request = plan.request_upstream(request)
+        self.request = request
         """The request that reaches the app."""
         self.hops: tuple[Hop, ...] = tuple(reversed(hops))
         self._row = Row(self.hops)
 
     @property
     def timed(self) -> bool:
-        """May this chain ever want to be woken?"""
+        """Whether this chain may ever set a deadline."""
         return any(rule.timed for hop in self.hops for rule, _ in hop.stages)
 
     @property
@@ -196,12 +197,12 @@ class Chain:
         return self._row.held
 
     def receive(self, event: Event, now: float) -> Events:
-        """Take ``event`` from the app's side; return what leaves toward the reader."""
+        """Take ``event`` from the app's side. Return what leaves toward the reader."""
         out = self._row.receive(event, now)
         if type(event) is Head:
             self._row.prune()
         return out
 
     def wake(self, now: float) -> Events:
-        """The deadline has come; return what leaves toward the reader."""
+        """Act on the deadline that has come. Return what leaves toward the reader."""
         return self._row.wake(now)

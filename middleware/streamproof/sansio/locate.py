@@ -48,7 +48,7 @@ class Location:
 
     def __str__(self) -> str:
         if self.holder is None:
-            return "nobody holds bytes"
+            return "no place holds bytes"
         leg = self.holder
         return (
             f"{leg.bursts_in} bursts in, {leg.bursts_out} out, held up to {leg.worst_lag:.3f} s "

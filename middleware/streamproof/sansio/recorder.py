@@ -1,7 +1,8 @@
-"""Turns the events of one response into a :class:`~.trace.Trace`, in constant memory unless asked to keep chunks.
+"""Turn the events of one response into a :class:`~.trace.Trace`: :class:`Recorder`.
 
-Knows the phases of a response and that its head may be proposed more than once before it is committed (PEP 3333,
-"The start_response() Callable"). Does not know who drives it, nor what a clock is: every time is an argument.
+It uses constant memory unless it keeps chunks. A head may be proposed more than once before the first byte commits it
+(PEP 3333, "The start_response() Callable"). Every time is an argument. The statistics are in ``stats.py``; the
+adapters' part of a recording is in ``adapters/recording.py``.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from .trace import Chunk, How, Outcome, Request, Response, StreamEnd, Trace
 
 
 class Phase(Enum):
-    """Where a response stands."""
+    """How far a response has come."""
 
     IDLE = "idle"
     PROPOSED = "proposed"
@@ -24,11 +25,11 @@ class Phase(Enum):
 
 
 class Recorder:
-    """The recording of one response. ``started_at`` is the driver's clock when the request reached the app, seconds.
+    """Record one response. ``started_at`` is the driver's clock when the request reached the app, seconds.
 
     ``keep_chunks``: False keeps none (constant memory), True every chunk with its bytes, a number the first so many.
     With ``keep_data=False`` the chunks are kept without their bytes.
-    ``running`` adds up what comes; by default a new :class:`~.stats.RunningStats`.
+    ``running`` counts the chunks; by default a new :class:`~.stats.RunningStats`.
     """
 
     __slots__ = (
@@ -59,20 +60,20 @@ class Recorder:
         self.request = request
         self.started_at = started_at
         self.server = server
-        #: What has been counted so far. Any thread may read it; it may be one chunk behind.
+        #: The statistics so far. Any thread may read them; they may be one chunk behind.
         self.running = RunningStats() if running is None else running
         self._over = False
         self._head: Response | Headers | Callable[[], Headers] | None = None
         self._head_at: float | None = None
         self._keep: int | None = None if keep_chunks is True else int(keep_chunks)
         self._keep_data = keep_data
-        #: Does :meth:`chunk` need the bytes of chunks?
+        #: Whether :meth:`chunk` needs the bytes of chunks.
         self.keeps = self._keep is None or self._keep > 0
         self._kept: list[Chunk] | None = None
 
     @property
     def phase(self) -> Phase:
-        """Where the response stands."""
+        """How far the response has come."""
         if self._over:
             return Phase.DONE
         if self.running.chunks:
@@ -91,18 +92,18 @@ class Recorder:
         return head
 
     def proposed(self, status: int, headers: Headers | Callable[[], Headers], now: float) -> None:
-        """The app named its head; fields that are costly to write down, as a callable that is asked when they are read.
+        """Record the head that the app named. Fields that are costly to decode may be a callable that returns them.
 
-        A later call replaces it, until the first byte committed it.
+        A later call replaces the head, until the first byte commits it.
         """
         if not self._over and not self.running.chunks:
             self._head, self._status = headers, status
             self._head_at = now - self.started_at
 
     def chunk(self, at: float, size: int, accepted_at: float | None, data: bytes | None = None) -> None:
-        """Count one chunk, its times on the driver's clock; ``accepted_at`` is None when nobody took it any more.
+        """Count one chunk, its times on the driver's clock; ``accepted_at`` is None if downstream never took it.
 
-        ``data`` is its bytes, which are copied when they are to be kept.
+        ``data`` is its bytes. They are copied if they are kept.
         """
         start = self.started_at
         at -= start
@@ -117,7 +118,7 @@ class Recorder:
                 self._kept.append(Chunk(at, size, accepted_at, kept))
 
     def stats(self, now: float) -> Stats:
-        """The statistics so far, as of ``now`` on the driver's clock."""
+        """Return the statistics up to ``now`` on the driver's clock."""
         return read(self.running, head_at=self._head_at, end_at=now - self.started_at)
 
     def ended(
@@ -129,9 +130,9 @@ class Recorder:
         by: str | None = None,
         reason: str | None = None,
     ) -> Trace:
-        """The stream is over: its trace. May be called once; raises RuntimeError at the second call."""
+        """End the recording and return its trace. A second call raises RuntimeError."""
         if self._over:
-            raise RuntimeError("This recording has ended already. Expected one end per response. Was it closed twice?")
+            raise RuntimeError("This recording has already ended. Expected one end per response. Was it closed twice?")
         stats = self.stats(now)
         self._over = True
         end = StreamEnd(now - self.started_at, outcome, how, by, reason)

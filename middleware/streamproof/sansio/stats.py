@@ -1,11 +1,12 @@
-"""The statistics of one stream: first byte, silences, backpressure, gaps; and how they add up chunk by chunk.
+"""The statistics of one stream: first byte, silences, backpressure, gaps. :class:`RunningStats` counts them.
 
-:class:`RunningStats` counts in constant memory, :class:`Stats` is what it has counted. An optional compiled twin of
-:class:`RunningStats` is in ``adapters/_counting.c``; this one is the reference.
+:class:`RunningStats` uses constant memory; :class:`Stats` is its result. An optional compiled version of
+:class:`RunningStats` is in ``adapters/_counting.c``; the one here is the reference.
 
-Words: a *gap* is the time between two chunks produced; a *silence* the part of it in which downstream was already
-waiting (produced minus the chunk before accepted), and the wait from the last chunk to the end; *backpressure* the
-time a chunk waited to be taken (accepted minus produced). The wait for the first byte is ``first_byte``, no silence.
+A *gap* is the time between two chunks produced. A *silence* is the part of a gap in which downstream was already
+waiting (from the acceptance of one chunk to the production of the next), or the wait from the last chunk to the end.
+*Backpressure* is the time that a chunk waited to be taken (accepted minus produced). The wait for the first byte is
+``first_byte`` and not a silence.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ _NO_GAPS = (0,) * (len(GAP_BOUNDS) + 1)
 class Stats(NamedTuple):
     """The statistics of one stream. Times are seconds from the request, durations seconds, sizes bytes.
 
-    ``gaps`` counts gaps per bucket of :data:`GAP_BOUNDS` (upper bounds inclusive), one more for all above.
-    ``empty_chunks`` are chunks without a byte, not counted in ``chunks``.
+    ``gaps`` counts the gaps in each bucket of :data:`GAP_BOUNDS` (upper bounds inclusive), and in one more above.
+    ``empty_chunks`` are chunks without a byte; ``chunks`` does not count them.
     """
 
     head_at: float | None = None
@@ -42,12 +43,12 @@ class Stats(NamedTuple):
     gaps: tuple[int, ...] = _NO_GAPS
 
     def to_dict(self) -> dict[str, Any]:
-        """The statistics as plain data for JSON."""
+        """Return the statistics as plain data for JSON."""
         return {**self._asdict(), "gaps": list(self.gaps)}
 
     @classmethod
     def from_dict(cls, data: object) -> Stats:
-        """The statistics in ``data``. Raises ValueError when a member is unknown or the wrong kind."""
+        """Return the statistics in ``data``. Raises ValueError if a member is unknown or of the wrong type."""
         if not isinstance(data, dict):
             raise ValueError("it is not an object")
         known = set(cls._fields)
@@ -63,7 +64,7 @@ class Stats(NamedTuple):
 
 
 class RunningStats:
-    """Adds chunks up as they come. Constant memory. Times are seconds from the request."""
+    """Count chunks as they come, in constant memory. Times are seconds from the request."""
 
     __slots__ = (
         "accepted_at",
@@ -89,7 +90,7 @@ class RunningStats:
         self.gaps: Sequence[int] | None = None
 
     def add(self, at: float, size: int, accepted_at: float | None, /) -> None:
-        """Count one chunk, produced and accepted at these times; ``accepted_at`` is None when nobody took it."""
+        """Count one chunk, produced and accepted at these times (``accepted_at`` None: downstream never took it)."""
         if size <= 0:
             self.empty += 1
             return
@@ -119,7 +120,7 @@ class RunningStats:
 
 
 def size_of(data: object) -> int:
-    """How many bytes are in ``data``; 0 when it is not bytes."""
+    """Return how many bytes are in ``data``; 0 if it is not bytes."""
     if isinstance(data, bytes):
         return len(data)
     try:
@@ -129,7 +130,7 @@ def size_of(data: object) -> int:
 
 
 def read(running: RunningStats, *, head_at: float | None, end_at: float) -> Stats:
-    """The statistics up to ``end_at`` (seconds from the request): what came, and the silence since."""
+    """Return the statistics up to ``end_at`` (seconds from the request), including the silence since the last chunk."""
     silence, silence_at, first, gaps = running.silence, running.silence_at, running.first, running.gaps
     if first is not None and end_at - running.accepted_at > silence:
         silence, silence_at = end_at - running.accepted_at, running.accepted_at

@@ -59,7 +59,7 @@ class ASGIExchange:
         self._bell = self._loop.bell()
         self.line = Line(request, server, via, self._loop.now())
         self.scope = scope_of(
-            self.line.asked, server, client=client, root_path=root_path, scheme=scheme, trailers=trailers
+            self.line.request_at_app, server, client=client, root_path=root_path, scheme=scheme, trailers=trailers
         )
         if state is not None:
             self.scope["state"] = dict(state)

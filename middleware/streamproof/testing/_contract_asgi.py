@@ -157,7 +157,7 @@ async def _left(make: Make, chunks: int) -> list[str]:
 
 def _not_notified(probe: Probe) -> str:
     events = probe.received or "nothing"
-    return f"the app was not told that its reader left: receive() gave {events}, it {probe.ended or 'waits'}"
+    return f"the app did not learn that its reader left: receive() gave {events}, it {probe.ended or 'waits'}"
 
 
 async def _turns() -> None:

@@ -73,7 +73,7 @@ async def _app_left(app: Any, target: str, chunks: int | None, method: str = "GE
     except BrokenResponse as error:
         return [str(error)]
     await exchange.until_done(ENDS_WITHIN)
-    faults = [] if exchange.app_done else ["told that its reader left (http.disconnect), it works on"]
+    faults = [] if exchange.app_done else ["http.disconnect was sent, and the app works on"]
     await exchange.cancel()
     return faults
 
@@ -82,4 +82,4 @@ async def _app_stops(app: Any, target: str) -> list[str]:
     exchange = ask(app, "GET", target)
     await read(exchange, 1)
     await exchange.cancel()
-    return [] if exchange.app_done else ["cancelled, it works on"]
+    return [] if exchange.app_done else ["cancelled, the app works on"]

@@ -1,7 +1,7 @@
-"""The line between app and reader in a test: the server's behavior, the hops of a via, the recording.
+"""The line between app and reader in a test: the server's behavior, the hops of a via, the recording. :class:`Line`.
 
-It is given each event with its time and keeps what has arrived for the reader. It waits for nothing: the exchanges
-(``_wsgi.py``, ``_asgi.py``) drive it.
+A line takes each event with its time and keeps what has arrived for the reader. It never waits. The exchanges in
+``_wsgi.py`` and ``_asgi.py`` drive it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Arrival = Head | bytes | End | Cut
 
 
 class Line:
-    """One response on its way. ``started`` is the clock's reading when the request left, seconds."""
+    """Carry one response. ``started`` is the clock when the request left, seconds."""
 
     def __init__(self, request: Request, server: ServerBehavior, via: Via | None, started: float) -> None:
         self.server, self.started, self.request = server, started, request
@@ -32,9 +32,9 @@ class Line:
         self.event_log = EventLog()
         self.arrived: deque[Arrival] = deque()
         self.ended = False
-        """Has the app's side ended?"""
+        """Whether the app's side has ended."""
         self._via = via
-        self._recorder = Recorder(self.asked, started, keep_chunks=True, server=server.server)
+        self._recorder = Recorder(self.request_at_app, started, keep_chunks=True, server=server.server)
         self._response: Response | None = None
         self._held_head: Head | None = None
         self._origin: Origin | None = None
@@ -44,18 +44,18 @@ class Line:
         self._trace: recorded.RecordedTrace | None = None
 
     @property
-    def asked(self) -> Request:
+    def request_at_app(self) -> Request:
         """The request as it reaches the app."""
         return self.request if self.chain is None else self.chain.request
 
     @property
     def head_given(self) -> bool:
-        """Has the app named its head?"""
+        """Whether the app has named its head."""
         return self._response is not None
 
     @property
     def bodiless(self) -> bool:
-        """Has this response no body that the reader would see?"""
+        """Whether the reader sees no body of this response."""
         status = 200 if self._response is None else self._response.status
         return not has_body(self.request.method, status) and not self.server.sends_head_body
 
@@ -70,13 +70,13 @@ class Line:
 
     @property
     def holds(self) -> str | None:
-        """The hop that holds most body bytes now."""
+        """The hop that holds most body bytes now; None if none does."""
         hops = () if self.chain is None else self.chain.hops
         worst = max(hops, key=lambda hop: hop.held, default=None)
         return worst.plan.name if worst is not None and worst.held else None
 
     def why_broken(self, fact: str, error: BaseException | None) -> str:
-        """The sentence for a broken response: who broke it, if that is known."""
+        """Return the sentence for a broken response, with the hop that broke it if that is known."""
         end = self._delivered_end
         if end is not None and end.by is not None:
             because = f" ({end.reason})" if end.reason else ""
@@ -84,22 +84,22 @@ class Line:
         return f"{fact}. Expected a complete one. Did the app raise? {error!r}"
 
     def head(self, status: int, headers: Headers, now: float) -> None:
-        """The app gave its head; it leaves at once or with the first bytes, as the server does it."""
+        """Take the app's head. It leaves at once or with the first bytes, as the server does it."""
         self._response = Response(status, headers, now - self.started)
         self._recorder.proposed(status, headers, now)
-        self._origin = app_server(self.server.server).answer(self._response, self.asked)
+        self._origin = app_server(self.server.server).answer(self._response, self.request_at_app)
         self._held_head = self._origin.head
         if self.server.head_alone:
             self.flush_head(now)
 
     def flush_head(self, now: float) -> None:
-        """Let the head go."""
+        """Send the head, if it waits."""
         if (head := self._held_head) is not None:
             self._held_head = None
             self._push(head, now)
 
     def data(self, data: bytes, now: float) -> None:
-        """The app produced a chunk."""
+        """Take a chunk of the app."""
         if data or self.server.empty_flushes:
             self.flush_head(now)
         if data and not self.bodiless:
@@ -109,17 +109,17 @@ class Line:
             self.event_log.add(now - self.started, APP, len(data), held)
 
     def accepted(self, produced: float, data: bytes, now: float | None) -> None:
-        """Downstream asked for more at ``now``; None if it never did."""
+        """Record that downstream wanted more at ``now``; None if it never did."""
         self._recorder.chunk(produced, len(data), now, data)
 
     def end(self, now: float) -> None:
-        """The app completed its response."""
+        """Take the end of a complete response."""
         self.flush_head(now)
         self.ended = True
         self._push(End() if self._origin is None else self._origin.end(), now)
 
     def cut(self, reason: str, now: float) -> None:
-        """The server cuts the response, because the app failed or left it unfinished."""
+        """Cut the response as the server does, because the app failed or left it unfinished."""
         self.ended = True
         if not self.server.left_open:
             self._push(Cut("fin", None, reason), now)
@@ -156,7 +156,7 @@ class Line:
             self.arrived.append(event)
 
     def take(self) -> Arrival | None:
-        """The next arrival, which the reader has from now on; None if there is none."""
+        """Return the next arrival, which the reader now has; None if there is none."""
         if not self.arrived:
             return None
         item = self.arrived.popleft()
@@ -177,5 +177,5 @@ class Line:
 
     @property
     def trace(self) -> recorded.RecordedTrace | None:
-        """The recording, None while the response runs."""
+        """The recording; None while the response runs."""
         return self._trace

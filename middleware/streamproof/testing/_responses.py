@@ -1,7 +1,7 @@
 """Responses of httpx and httpx2 that read from an exchange, with broken ends as the library's own errors.
 
 The classes come from the library of the request, so neither is imported here. A body is an iterator and not a
-generator: one that is left half-way has nothing to finalize.
+generator, so one that is left half-way has nothing to finalize.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from .recorded import RecordedTrace, trace_of
 
 
 def library_of(request: Any) -> ModuleType:
-    """httpx or httpx2, whichever ``request`` is of."""
+    """Return httpx or httpx2, whichever ``request`` comes from."""
     for kind in type(request).__mro__:
         name = kind.__module__.partition(".")[0]
         if name in ("httpx", "httpx2"):
             return sys.modules[name]
-    raise TypeError(f"{request!r} is not a request of httpx or httpx2. Expected one. Which client sends it?")
+    raise TypeError(f"{request!r} is not a request of httpx or httpx2.")
 
 
 @cache
@@ -43,7 +43,7 @@ def _response_class(library: ModuleType) -> Any:
 
 
 def response_of(library: ModuleType, head: Head, exchange: Any, body: SyncBody | AsyncBody) -> Any:
-    """The library's response with ``body``, which has its trace."""
+    """Return the library's response with ``body``. It has the trace."""
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in head.headers]
     kind = _response_class(library)
     stream = _async_stream(library)(body) if isinstance(body, AsyncBody) else _sync_stream(library)(body)
@@ -85,7 +85,7 @@ def _async_stream(library: ModuleType) -> Any:
 
 
 class errors_of:
-    """Raises broken ends as the library's own errors, so that tests need to know only those."""
+    """Raise broken ends as the library's own errors, so that tests need only those."""
 
     def __init__(self, library: ModuleType, request: Any) -> None:
         self._library, self._request = library, request

@@ -1,7 +1,7 @@
 """One WSGI request in a test: the app is pulled only when the reader reads, in the reader's own thread.
 
 So a chunk reaches the reader before the app produces the next one, streams may be endless, and a reader leaves by
-``close()`` (PEP 3333, "Specification Details"). Nothing runs while nobody reads.
+``close()`` (PEP 3333, "Specification Details"). Nothing runs while the reader does not read.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class WSGIExchange:
     ) -> None:
         self._app, self._raises = app, raises
         self.line = Line(request, server, via, clocks.now())
-        self._environ = environ_of(self.line.asked, body) if environ is None else environ
+        self._environ = environ_of(self.line.request_at_app, body) if environ is None else environ
         self._result: Iterable[bytes] | None = None
         self._iterator: Iterator[bytes] | None = None
         self._pending: tuple[float, bytes] | None = None

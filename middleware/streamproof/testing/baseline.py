@@ -1,6 +1,7 @@
-"""The few numbers of a test's responses that a run reports, and a baseline holds on to.
+"""The statistics of a test's responses that a run reports and compares with a baseline, all in seconds.
 
-Knows how recordings become numbers, numbers a JSON file, and when a number has got worse. Seconds throughout.
+Here they are computed from recordings, written as JSON and compared. What pytest does with them is in
+``pytest_plugin/__init__.py``.
 """
 
 from __future__ import annotations
@@ -14,16 +15,16 @@ from ..sansio.delivery import comparable, compare
 from ..sansio.errors import ConfigurationError
 from .recorded import RecordedTrace
 
-#: What is reported and compared: the worst of a test's responses, seconds.
+#: The statistics that are reported and compared: each the worst of a test's responses, seconds.
 NAMES = ("first_byte", "max_silence", "max_hold", "end")
-#: A figure has got worse when it exceeds its baseline by this factor and this many seconds: twice what the spread of
-#: repeated runs on a shared machine is.
+#: A statistic has got worse if it exceeds its baseline by this factor and this many seconds: twice the spread of
+#: repeated runs on a shared machine.
 FACTOR, SLACK = 1.5, 0.05
 FORMAT = 1
 
 
 def stats_of(trace: RecordedTrace) -> dict[str, float]:
-    """The figures of one response, as its reader saw it."""
+    """Return the statistics of one response, as its reader saw it."""
     seen = trace if trace.delivery is None else trace.delivery
     stats = seen.stats
     hold = compare(trace, seen).worst_lag if seen is not trace and comparable(trace, seen) else 0.0
@@ -33,7 +34,7 @@ def stats_of(trace: RecordedTrace) -> dict[str, float]:
 
 
 def worst(traces: Iterable[RecordedTrace]) -> dict[str, float]:
-    """The worst figures of several responses."""
+    """Return the worst statistics of several responses."""
     found: dict[str, float] = {}
     for trace in traces:
         for name, value in stats_of(trace).items():
@@ -42,7 +43,7 @@ def worst(traces: Iterable[RecordedTrace]) -> dict[str, float]:
 
 
 def properties(traces: Sequence[RecordedTrace]) -> list[tuple[str, object]]:
-    """The same as name and value pairs for a test report."""
+    """Return the same as pairs of name and value for a test report."""
     if not traces:
         return []
     outcomes = " ".join(dict.fromkeys(str(trace.outcome) for trace in traces))
@@ -53,7 +54,7 @@ def properties(traces: Sequence[RecordedTrace]) -> list[tuple[str, object]]:
 def worse(
     measured: Mapping[str, float], baseline: Mapping[str, float], *, factor: float = FACTOR, slack: float = SLACK
 ) -> list[str]:
-    """A sentence for each figure that exceeds its baseline by more than ``factor`` and ``slack`` seconds allow."""
+    """Return a sentence for each statistic that exceeds its baseline by more than ``factor`` and ``slack`` allow."""
     found = []
     for name in NAMES:
         if name not in baseline or name not in measured:
@@ -67,7 +68,7 @@ def worse(
 
 
 def read_baseline(path: Path) -> dict[str, dict[str, float]]:
-    """The figures in the file, by test; empty when there is no file. Raises ConfigurationError when it is none."""
+    """Return the statistics in the file, by test; empty without a file. Raises ConfigurationError for another file."""
     if not path.exists():
         return {}
     try:
@@ -83,20 +84,20 @@ def read_baseline(path: Path) -> dict[str, dict[str, float]]:
 
 
 def write_baseline(path: Path, entries: Mapping[str, Mapping[str, float]]) -> None:
-    """Write the figures of ``entries`` over those that are in the file; other tests' stay."""
+    """Write the statistics of ``entries`` to the file. Those of other tests stay."""
     tests = {**read_baseline(path), **{test: dict(stats) for test, stats in entries.items()}}
     data = {"format": FORMAT, "tests": {test: tests[test] for test in sorted(tests)}}
     path.write_text(json.dumps(data, indent=2) + "\n", "utf-8")
 
 
 def write_report(path: Path, tests: Sequence[Mapping[str, Any]]) -> None:
-    """Write the run's figures, a list of tests, as JSON."""
+    """Write the run's statistics, a list of tests, as JSON."""
     data = {"format": FORMAT, "tests": sorted(tests, key=lambda entry: str(entry["test"]))}
     path.write_text(json.dumps(data, indent=2) + "\n", "utf-8")
 
 
 def summary(tests: Sequence[Mapping[str, Any]], rows: int = 3) -> list[str]:
-    """The slowest first bytes, longest holds and silences of a run, a line each."""
+    """Return a line for each of the slowest first bytes, longest holds and longest silences of a run."""
     lines = []
     for name, words in (("first_byte", "first byte"), ("max_hold", "held"), ("max_silence", "silence")):
         found = sorted((entry for entry in tests if entry.get(name)), key=lambda entry: -float(entry[name]))

@@ -44,8 +44,8 @@ def streaming(client: C, *, server: str | ServerBehavior | None = None, via: str
     if "starlette.TestClient" in names:
         return cast(C, _starlette(client, server, chain))
     raise TypeError(
-        f"{client!r} is not a known test client. Expected werkzeug's, Flask's, Django's, Starlette's or FastAPI's test "
-        "client. For httpx, was client(app) or async_client(app) meant?"
+        f"{client!r} is not a supported test client. Expected that of werkzeug, Flask, Django, Starlette or FastAPI. "
+        "For httpx, did you mean client(app) or async_client(app)?"
     )
 
 
@@ -55,7 +55,7 @@ def _plain(client: Any, now: Any) -> Any:
 
 
 class Body:
-    """The app iterable that a WSGI client gets: reads one chunk at a time, closing tells the app."""
+    """The app iterable that a WSGI client gets: it reads one chunk at a time, and its ``close`` closes the app's."""
 
     def __init__(self, exchange: WSGIExchange) -> None:
         self.streamproof = exchange

@@ -52,7 +52,7 @@ class VirtualClock:
         if self.now + seconds - self.start > self.limit:
             raise ClockError(
                 f"Virtual time ran past {self.limit:g} s. Expected the test to end before. "
-                "Does the app sleep in an endless loop that nobody reads from?"
+                "Does the app sleep in an endless loop that the reader does not read from?"
             )
         self.now += seconds
 

@@ -1,8 +1,8 @@
-"""The causal proof: the app produced chunk n+1 only when the reader held chunk n. It uses no clock, so it is stable.
+"""Prove by cause that a response streams: the app produced chunk n+1 only when the reader held chunk n.
 
-The transports let an app go on only when its reader asks for more. The event log has the order of events; this file
-decides whether that proves streaming. A layer inside the app that collects the body and cuts it up again shows only
-with a :func:`streamproof.tap`, or where virtual time stood still meanwhile.
+It uses no clock, so it is stable. The transports let an app go on only when its reader wants more. ``event_log.py`` has
+the order of events; this file decides whether that proves streaming. A layer inside the app that collects the body and
+cuts it up again is seen only with a :func:`streamproof.tap`, or if virtual time stood still meanwhile.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ STOPS_WITHIN = 5.0
 
 
 class Held(AssertionError):
-    """The response does not stream; the message has the failure report."""
+    """The response does not stream. The message has the failure report."""
 
     __module__ = "streamproof.testing"
 
@@ -31,18 +31,18 @@ class NotStopped(AssertionError):
 
 
 def assert_streams(response: Any, *, chunks: int | None = None, at_least: int = 2) -> None:
-    """Prove that ``response`` streams, by cause: raise :class:`Held` with a report if it does not.
+    """Prove by cause that ``response`` streams. Raise :class:`Held` with a report if it does not.
 
-    What has not been read yet is read, to the end or until ``chunks`` have come, and the response is closed.
+    The rest of the response is read, to the end or until ``chunks`` have come, and the response is closed.
 
     Args:
-        response: Of a sync client that has our transport, or of one given to :func:`~.clients.streaming`.
+        response: From a sync client with one of our transports, or from one given to :func:`~.clients.streaming`.
         chunks: The number of arrivals after which the reader leaves, for endless streams.
         at_least: The fewest arrivals that prove anything.
 
     Raises:
         Held: A chunk was produced before the reader held the one before it, or too few came to prove anything.
-        TypeError: The response came through no client of ours, or is async.
+        TypeError: The response did not come through such a client, or is async.
     """
     __tracebackhide__ = True
     exchange = exchange_of(response)
@@ -53,7 +53,7 @@ def assert_streams(response: Any, *, chunks: int | None = None, at_least: int = 
             pass
     finally:
         response.close()
-    judge(exchange, at_least if chunks is None else max(at_least, chunks))
+    _check_streamed(exchange, at_least if chunks is None else max(at_least, chunks))
 
 
 async def assert_streams_async(response: Any, *, chunks: int | None = None, at_least: int = 2) -> None:
@@ -65,14 +65,14 @@ async def assert_streams_async(response: Any, *, chunks: int | None = None, at_l
             pass
     finally:
         await response.aclose()
-    judge(exchange, at_least if chunks is None else max(at_least, chunks))
+    _check_streamed(exchange, at_least if chunks is None else max(at_least, chunks))
 
 
 def _wants_more(exchange: Any, chunks: int | None) -> bool:
     return chunks is None or len(exchange.line.event_log.of(READER)) < chunks
 
 
-def judge(exchange: Any, at_least: int = 2) -> None:
+def _check_streamed(exchange: Any, at_least: int = 2) -> None:
     """Raise :class:`Held` unless the event log of ``exchange`` proves that it streamed."""
     __tracebackhide__ = True
     event_log: EventLog = exchange.line.event_log
@@ -82,7 +82,7 @@ def judge(exchange: Any, at_least: int = 2) -> None:
 
 
 def find_fault(event_log: EventLog, at_least: int = 2) -> str | None:
-    """Why the order of ``event_log`` does not prove streaming, in a sentence; None if it does."""
+    """Return a sentence about why ``event_log`` does not prove streaming; None if it does."""
     for place in event_log.places:
         ahead = ran_ahead(event_log, place)
         if ahead is not None:
@@ -95,7 +95,7 @@ def find_fault(event_log: EventLog, at_least: int = 2) -> str | None:
         size = sum(entry.size for entry in held)
         return (
             f"Nothing proves that this streams: {came} of {size} B came, expected at least {at_least}. "
-            "Is the body collected before it is sent? tap(app) round the innermost app shows where."
+            "Is the body collected before it is sent? tap(app) around the innermost app shows where."
         )
     if held[0].at > 0 and held[0].at == held[-1].at:
         return (
@@ -106,7 +106,7 @@ def find_fault(event_log: EventLog, at_least: int = 2) -> str | None:
 
 
 def ran_ahead(event_log: EventLog, place: str) -> tuple[int, Entry] | None:
-    """The first chunk of ``place`` that was followed by another before the reader held it: its number and entry."""
+    """Return number and entry of the first chunk of ``place`` that the next one followed before the reader held it."""
     chunks = event_log.of(place)
     same_bytes = sum(entry.size for entry in chunks) == sum(entry.size for entry in event_log.of(READER))
     produced = held = number = arrivals = 0
@@ -115,7 +115,7 @@ def ran_ahead(event_log: EventLog, place: str) -> tuple[int, Entry] | None:
         if entry.place == READER:
             held, arrivals = held + entry.size, arrivals + 1
         elif entry.place == place:
-            # Where a layer changed the bytes (compression), any arrival since stands for the chunk.
+            # If a layer changed the bytes (compression), any arrival since then counts as the chunk's.
             if last is not None and (held < produced if same_bytes else not arrivals):
                 return number, last
             produced, number, last, arrivals = produced + entry.size, number + 1, entry, 0
@@ -123,11 +123,11 @@ def ran_ahead(event_log: EventLog, place: str) -> tuple[int, Entry] | None:
 
 
 def assert_stops(response: Any) -> None:
-    """Leave ``response`` and raise :class:`NotStopped` unless the app has ended by then, as a left app should."""
+    """Leave ``response``. Raise :class:`NotStopped` unless the app has ended by then."""
     __tracebackhide__ = True
     exchange = exchange_of(response)
     response.close()
-    _judge_stop(exchange)
+    _check_stopped(exchange)
 
 
 async def assert_stops_async(response: Any, *, timeout: float = STOPS_WITHIN) -> None:
@@ -137,25 +137,25 @@ async def assert_stops_async(response: Any, *, timeout: float = STOPS_WITHIN) ->
     await response.aclose()
     if exchange.is_async:
         await exchange.until_done(timeout)
-    _judge_stop(exchange)
+    _check_stopped(exchange)
 
 
-def _judge_stop(exchange: Any) -> None:
+def _check_stopped(exchange: Any) -> None:
     __tracebackhide__ = True
     server = exchange.line.server
     if not exchange.app_done:
         raise NotStopped(
-            f"The reader left, {server.name} told the app (http.disconnect), and the app works on. Expected it to end. "
+            f"The reader left, {server.name} sent the app http.disconnect, and the app works on. Expected it to end. "
             f"Does it never call receive()?\n\n{draw(exchange)}"
         )
     if getattr(exchange, "ran_on", False):
         raise NotStopped(
-            f"The reader left, and the app worked on until {server.name} cancelled it after "
+            f"The reader left, and the app worked until {server.name} cancelled it after "
             f"{server.cancels_after:g} s. Expected it to end by itself. Does it never call receive()?"
             f"\n\n{draw(exchange)}"
         )
 
 
 def producers(event_log: EventLog) -> Sequence[str]:
-    """The places that produced something, innermost first."""
+    """Return the places that produced something, innermost first."""
     return [place for place in event_log.places if event_log.of(place)] or [APP]

@@ -92,7 +92,7 @@ class RecordedTrace(Trace):
 _listeners: list[Callable[[RecordedTrace], None]] = []
 
 
-#: The latest recordings, for reports at the end of a test; bounded, because nobody may take them.
+#: The latest recordings, for reports at the end of a test; bounded, because they may never be taken.
 _finished: deque[RecordedTrace] = deque(maxlen=1000)
 
 

@@ -45,7 +45,7 @@ class Feed:
         return chunk
 
     def stop(self) -> None:
-        """Nobody will ask again."""
+        """Stop reading the source: the app will not read again."""
         if self._job is not None and not self.over:
             self._job.cancel()
 

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def behind(via: str | Profile | Via, *, loaded_only: bool = False, whole_run: bool = False) -> Iterator[None]:
-    """Let every client that is made in the block reach its app through ``via``, in the place of hops set outside of it.
+    """Let every client that is made in the block reach its app through ``via``, in place of hops set outside.
 
-    ``loaded_only`` leaves libraries alone that nobody has imported yet, instead of importing them. ``whole_run`` makes
-    them the hops of those clients, too, that outlive a test.
+    ``loaded_only`` skips libraries that have not been imported yet, instead of importing them. ``whole_run`` applies
+    ``via`` also to clients that outlive a test.
     """
     from ..profiles import resolve
 

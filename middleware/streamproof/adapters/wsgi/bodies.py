@@ -33,7 +33,7 @@ def is_looked_at(result: Any, file_wrapper: object) -> bool:
 
 
 def at_once(result: Any, file_wrapper: object) -> bool:
-    """Return whether the whole body is there when the app returns it: not a stream, or Django says ``streaming = False``."""
+    """Return whether the whole body is there when the app returns it, by its shape or Django's ``streaming``."""
     return is_looked_at(result, file_wrapper) or getattr(result, "streaming", None) is False
 
 

@@ -88,7 +88,7 @@ def run(
 
 
 class Driver:
-    """One response on its way; everything here runs in the server's thread."""
+    """Move one response. Everything here runs in the server's thread."""
 
     source: Inline | Pump
     name = ""
@@ -111,15 +111,15 @@ class Driver:
         self._server_write: Any = None
         self._committed = self._head_left = False
         self._exhausted = self._over = False
-        self._error: BaseException | None = None  # raised on once nothing is left to be handed on
+        self._error: BaseException | None = None  # raised once everything that has left is handed on
         self._app_error: BaseException | None = None
         self._out: deque[bytes] = deque()
         self._closed = self._source_closed = False
 
-    # The call: what the server is given.
+    # The call: the server gets its body.
 
     def called(self, request: Request, file_wrapper: object) -> Iterable[bytes]:
-        """Call the app; return the body for the server, or the app's own object where it is not a stream."""
+        """Call the app. Return the body for the server, or the app's own object if it is not a stream."""
         self._request = request
         if self._row.chain is not None:
             while not self._head_left:
@@ -141,14 +141,14 @@ class Driver:
 
     @property
     def _kind(self) -> ResponseKind:
-        """What the policy says of the head that the app has named."""
+        """What the policy decides from the head that the app has named."""
         if self._prepared is None or self._start.proposed is None:
             return ResponseKind.OTHER if self._prepared is None else ResponseKind.UNDECIDED
         status, headers = self._start.proposed
         return self._prepared.policy.kind(self._request, int(status[:3]), tuple(headers))
 
     def _nothing_to_do(self, result: Any, file_wrapper: object) -> bool:
-        """May the server have the app's own object, because every block would pass unchanged?"""
+        """Return whether the server may get the app's own object, because every block would pass unchanged."""
         inline, machine = type(self.source) is Inline, self._row.machine
         if machine is None:
             return inline or is_looked_at(result, file_wrapper)
@@ -164,7 +164,7 @@ class Driver:
         return handed
 
     def abort(self, error: BaseException) -> None:
-        """The call raised ``error``: close the app, and end the recording."""
+        """Close the app and end the recording, because the call raised ``error``."""
         try:
             self._close_source()
         finally:
@@ -174,7 +174,7 @@ class Driver:
     # The stream: what the server iterates.
 
     def blocks(self) -> Iterator[bytes]:
-        """Yield what leaves, ``b""`` for a pull that brings nothing."""
+        """Yield what leaves the row, and ``b""`` for a pull that brings nothing."""
         out, row = self._out, self._row
         while True:
             while out:
@@ -231,7 +231,7 @@ class Driver:
             wait = None if due is None else max(0.0, due - clock())
 
     def _step(self, file_wrapper: object = None) -> bool:
-        """Bring the next thing, from the app or from a deadline; True when the app gave a block.
+        """Take the next thing from the app, or wake the row at a deadline. Return True if the app gave a block.
 
         Raises the app's exception, or HopCut, once nothing is left to be handed on.
         """
@@ -279,7 +279,7 @@ class Driver:
     # What the app does.
 
     def written(self, data: bytes) -> None:
-        """The app called ``write()`` in this thread: hand on at once, if the server has a ``write()``."""
+        """Take what the app wrote with ``write()`` in this thread. Use the server's ``write()`` if it has one."""
         self._block(data, clock(), written=True)
         while self._server_write is not None and self._out:
             block = self._out.popleft()
@@ -317,7 +317,7 @@ class Driver:
             self._recording.app_raised(error)
 
     def _commit(self, *, stream: bool) -> None:
-        """The head can no longer change: give it to the row, or to the server as it is."""
+        """Commit the head: give it to the row, or to the server unchanged."""
         status, headers = self._start.commit()
         self._committed = True
         code, fields = int(status[:3]), tuple(headers)
@@ -348,7 +348,7 @@ class Driver:
                 self._last(event)
 
     def _last(self, event: Event) -> None:
-        """The last event has left. Unless the app ended too, the next step closes it."""
+        """Take the last event that leaves the row. The next step closes the app, unless it has ended, too."""
         self._over = True
         if isinstance(event, End) and self._app_error is not None:
             self._environ[FAILED] = type(self._app_error).__name__
@@ -369,7 +369,7 @@ class Driver:
     # The close.
 
     def close(self) -> None:
-        """Close the app's iterable, once, in the thread that owns it; the recording ends."""
+        """Close the app's iterable, once, in the thread that owns it, and end the recording."""
         if self._closed:
             return
         self._closed = True

@@ -128,7 +128,7 @@ class FlushPolicy:
             if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
                 raise _unusable(name, value, "seconds, 0 or more", "Is the unit mistaken?")
             if name != "max_delay" and not value:
-                raise _unusable(name, value, "more than 0 s, or None for never", "Was None meant?")
+                raise _unusable(name, value, "more than 0 s, or None for never")
         for name, values in (("on_error", ("cut", "event")), ("on_disconnect", ("ignore", "raise", "cancel"))):
             if getattr(self, name) not in values:
                 raise _unusable(name, getattr(self, name), f"one of {', '.join(values)}", "Is it mistyped?")
@@ -219,8 +219,8 @@ def _is_path(rule: Rule) -> bool:
     return isinstance(rule, str) and rule.startswith("/")
 
 
-def _unusable(name: str, value: object, expected: str, guess: str) -> ConfigurationError:
-    return ConfigurationError(f"FlushPolicy({name}={value!r}) cannot be used. Expected {expected}. {guess}")
+def _unusable(name: str, value: object, expected: str, guess: str = "") -> ConfigurationError:
+    return ConfigurationError(f"FlushPolicy({name}={value!r}) cannot be used. Expected {expected}. {guess}".rstrip())
 
 
 class FlushMachine(Stage):

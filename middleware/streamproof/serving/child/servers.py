@@ -101,9 +101,7 @@ DEFAULT: dict[Kind, str] = {"wsgi": "gunicorn", "asgi": "uvicorn"}
 
 
 def server_named(name: str) -> AppServer:
-    """The server called ``name``. Raises ConfigurationError with the known names."""
+    """Return the server called ``name``. Raises ConfigurationError with the known names."""
     if name not in SERVERS:
-        raise ConfigurationError(
-            f"There is no server {name!r}. Expected one of: {', '.join(SERVERS)}. Is the name that of its package?"
-        )
+        raise ConfigurationError(f"{name!r} is not a known server. Expected one of {', '.join(SERVERS)}.")
     return SERVERS[name]
