@@ -134,10 +134,10 @@ def test_faults_are_told_situation_by_situation() -> None:
     assert found >= {
         ("the app raises in mid-stream", "what the app raised was swallowed: the response looks complete"),
         ("the app raises in mid-stream", "the app's close() was never called"),
-        ("HEAD", "the app was asked for ['GET'], not for HEAD"),
+        ("HEAD", "the app received ['GET'], not HEAD"),
         ("left before the first chunk", "the app's close() was never called"),
     }
     text = str(caught.value)
     assert text.startswith("SwallowsErrors keeps the stream contract in ")
-    assert "  broken  HEAD: the app was asked for ['GET'], not for HEAD" in text
+    assert "  broken  HEAD: the app received ['GET'], not HEAD" in text
     assert "  kept    each chunk leaves before the next is made" in text

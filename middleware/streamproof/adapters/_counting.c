@@ -35,7 +35,7 @@ typedef struct {
     char silent;               /* was there a silence? */
 } Stats;
 
-/* Counts one chunk; accepted_at is NULL when nobody took it. */
+/* Counts one chunk; accepted_at is NULL if downstream never took it. */
 static void stats_count(Stats *self, double at, long long size, const double *accepted_at) {
     if (size <= 0) {
         self->empty++;

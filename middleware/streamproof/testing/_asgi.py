@@ -1,4 +1,4 @@
-"""One ASGI request in a test: the app runs in a task of its own, and its ``send`` waits for the reader.
+"""Serve one ASGI request in a test: the app runs in its own task, and its ``send`` waits for the reader.
 
 In lockstep (``window`` 0) a send returns only when the reader has that chunk and asks for the next. The app sees its
 reader leave as it does with the chosen server. Works under asyncio and trio. Grace periods are skipped: what a server
@@ -238,7 +238,7 @@ class ASGIExchange:
                     f"The app returned {words}. Expected a last body event (more_body False). Did it return too early?"
                 )
             )
-        if self._gone:  # nobody receives its exception any more; servers log it
+        if self._gone:  # nothing receives its exception any more; servers log it
             line.finish(Outcome.CLIENT_GONE, now, "the reader left")
             return
         self._error = error

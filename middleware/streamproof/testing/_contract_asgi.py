@@ -239,7 +239,7 @@ async def _head(make: Make) -> list[str]:
     exchange = ask(make(probe), "HEAD")
     await read(exchange, MOST)
     await exchange.close()
-    return [] if probe.scopes == ["HEAD"] else [f"the app was asked for {probe.scopes}, not for HEAD"]
+    return [] if probe.scopes == ["HEAD"] else [f"the app received {probe.scopes}, not HEAD"]
 
 
 async def _other_scopes(make: Make) -> list[str]:

@@ -200,7 +200,7 @@ def _head(make: Make) -> Faults:
         pass
     leave(result)
     if probe.methods != ["HEAD"]:
-        yield f"the app was asked for {probe.methods}, not for HEAD"
+        yield f"the app received {probe.methods}, not HEAD"
     yield from _closed_once(probe)
 
 

@@ -18,7 +18,7 @@ of_run: Via | None = None
 """The hops of the whole run, for clients that outlive a test."""
 
 alternating = False
-"""Do the hops change from test to test?"""
+"""Whether the hops change from test to test."""
 
 
 def hops(own: str | Profile | Via | None) -> Via | None:

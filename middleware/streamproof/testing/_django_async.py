@@ -23,7 +23,7 @@ from .server_behavior import ServerBehavior
 
 Handler = Callable[[Any], Awaitable[Any]]
 
-#: Turns of the loop until generators that nobody holds any more are closed: two for each that Django wraps round one.
+#: Turns of the loop until unreferenced generators are closed: two for each generator that Django wraps around one.
 TURNS = 10
 
 
@@ -84,7 +84,7 @@ class Leaving:
             self._task = asyncio.get_running_loop().create_task(self._leave())
 
     async def _leave(self) -> None:
-        with suppress(Exception):  # as when it is awaited by nobody in a server
+        with suppress(Exception):  # in a server nothing awaits it
             await self._exchange.close()
 
 

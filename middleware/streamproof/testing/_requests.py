@@ -20,7 +20,7 @@ PATHSEND, TRAILERS = "http.response.pathsend", "http.response.trailers"
 
 
 def environ_of(request: Request, body: bytes | Iterable[bytes] = b"") -> dict[str, Any]:
-    """The environ of ``request`` (PEP 3333, "environ Variables")."""
+    """Return the environ of ``request`` (PEP 3333, "environ Variables")."""
     parts = urlsplit(request.target)
     environ: dict[str, Any] = {
         "REQUEST_METHOD": request.method,
@@ -56,7 +56,7 @@ def environ_of(request: Request, body: bytes | Iterable[bytes] = b"") -> dict[st
 
 
 def header_pairs(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
-    """Header fields as text."""
+    """Return header fields as text."""
     return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers)
 
 
@@ -69,7 +69,7 @@ def scope_of(
     scheme: str = "http",
     trailers: bool = False,
 ) -> dict[str, Any]:
-    """The scope of ``request``, with the keys that ``server`` sets (ASGI HTTP specification).
+    """Return the scope of ``request``, with the keys that ``server`` sets (ASGI HTTP specification).
 
     ``trailers``: offer them in its extensions, whether that server does or not.
     """

@@ -1,4 +1,4 @@
-"""One WSGI request in a test: the app is pulled only when the reader reads, in the reader's own thread.
+"""Serve one WSGI request in a test: the app is pulled only when the reader reads, in the reader's own thread.
 
 So a chunk reaches the reader before the app produces the next one, streams may be endless, and a reader leaves by
 ``close()`` (PEP 3333, "Specification Details"). Nothing runs while the reader does not read.

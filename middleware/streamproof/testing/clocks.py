@@ -32,7 +32,7 @@ class ClockError(StreamProofError, AssertionError):
 
 
 class VirtualClock:
-    """Seconds that pass only by :meth:`advance`. ``now`` starts at ``start`` and may go ``limit`` seconds further."""
+    """A clock that moves only by :meth:`advance`. It starts at ``start`` and may go ``limit`` further; seconds."""
 
     def __init__(self, start: float = 0.0, *, limit: float = LIMIT) -> None:
         self.start, self.limit = start, limit
@@ -74,18 +74,18 @@ _lock = threading.Lock()
 
 
 def current() -> VirtualClock | None:
-    """The stepped clock of this thread, None when time is real here."""
+    """Return the stepped clock of this thread; None if time is real here."""
     return _active.get(threading.get_ident())
 
 
 def now() -> float:
-    """Monotonic seconds, on this thread's stepped clock when there is one."""
+    """Return monotonic seconds, from this thread's stepped clock if there is one."""
     clock = current()
     return float(_REAL["monotonic"]()) if clock is None else clock.now
 
 
 def sleep_until(when: float) -> None:
-    """Move this thread's stepped clock on to ``when``, or, where time is real, wait for it."""
+    """Move this thread's stepped clock on to ``when``; if time is real, wait for it."""
     clock = current()
     if clock is None:
         _REAL["sleep"](max(when - _REAL["monotonic"](), 0.0))
@@ -234,7 +234,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 def is_virtual() -> bool:
-    """Does the time that the transports see here pass without waiting?"""
+    """Return whether the time that the transports see here passes without waiting."""
     if current() is not None:
         return True
     try:

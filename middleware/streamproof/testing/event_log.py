@@ -37,7 +37,7 @@ class EventLog:
         return [*self._taps, APP]
 
     def place(self, name: str) -> str:
-        """Register a tap; those further in are entered later, and come first. Returns the name, made unique."""
+        """Register a tap. Inner taps are registered later and come first. Return the name, made unique."""
         taken, unique, number = {*self._taps, APP, READER}, name, 2
         while unique in taken:
             unique, number = f"{name} {number}", number + 1
@@ -45,15 +45,15 @@ class EventLog:
         return unique
 
     def add(self, at: float, place: str, size: int, held_by: str | None = None) -> None:
-        """Write down one event; chunks without a byte prove nothing and are left out."""
+        """Record one event. Chunks without a byte prove nothing and are left out."""
         if size:
             self.entries.append(Entry(at, place, size, held_by))
 
     def of(self, place: str) -> list[Entry]:
-        """The entries of one place."""
+        """Return the entries of one place."""
         return [entry for entry in self.entries if entry.place == place]
 
     def tap(self, now: Callable[[], float], name: str) -> Callable[[int], None]:
-        """Register the tap ``name``; return what adds a chunk of that size, at the time that ``now`` returns."""
+        """Register the tap ``name``. Return what adds a chunk of a given size at the time of ``now``."""
         place = self.place(name)
         return lambda size: self.add(now(), place, size)

@@ -1,4 +1,4 @@
-"""The report of a failed proof, as text: who produced what, who held what, in which order, and the cure.
+"""Draw the report of a failed proof as text: who produced what, who held what, in which order, and the cure.
 
 Times are shown only where time was virtual, because real ones differ from run to run.
 """
@@ -19,7 +19,7 @@ ROWS = 16
 
 
 def draw(exchange: Any) -> str:
-    """The event log of ``exchange`` as a table with a column for each place, and a line that names the holder."""
+    """Return the event log of ``exchange`` as a table, one column for each place, with a line that names the holder."""
     line = exchange.line
     event_log: EventLog = line.event_log
     places = [place for place in event_log.places if event_log.of(place)] or [APP]
@@ -72,7 +72,7 @@ def _summary(event_log: EventLog, places: list[str], line: Any) -> str:
 
 
 def _leg(event_log: EventLog, places: list[str]) -> str:
-    """The first pair of neighbours of which the outer one produced fewer chunks, or produced them later."""
+    """Return the first pair of neighbors whose outer one produced fewer chunks, or produced them later."""
     for inner, outer in zip(places, places[1:], strict=False):
         entries = [entry.place for entry in event_log.entries if entry.place in (inner, outer)]
         if len(entries) > 1 and entries[1] == inner:
@@ -85,7 +85,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def not_survived(trace: Trace, seen: Diagnosis) -> str:
-    """A stream that died behind a hop: the verdict, both timelines, the rule, the cure."""
+    """Return the report of a stream that died behind a hop: the verdict, both timelines, the rule, the cure."""
     verdict, delivery = seen.verdict, seen.delivery
     lines = [
         f"The stream does not survive {seen.vantage}: {verdict.word}. {verdict.sentence}.",
@@ -107,7 +107,7 @@ WIDTH = 56
 
 
 def timelines(produced: Trace, delivered: Trace) -> list[str]:
-    """Two lines of dots over the same time, a mark where bytes were produced or arrived."""
+    """Return two lines of dots over the same time, with marks where bytes were produced or arrived."""
     span = max(produced.end.at, delivered.end.at, 1e-9)
     return [
         f"  produced  |{_dots(produced, span)}| {_stats(produced)}",

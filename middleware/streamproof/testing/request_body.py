@@ -25,12 +25,12 @@ class Feed:
         self._asked = False
         self._job: _loops.Job | None = None
         self.over = False
-        """Has the source ended, or failed?"""
+        """Whether the source has ended or failed."""
         self.error: Exception | None = None
         """What the source raised."""
 
     def start(self) -> None:
-        """Be ready; nothing is made yet."""
+        """Make ready. No chunk is made yet."""
         self._job = self._loop.spawn(self._run)
 
     def ask(self) -> None:
@@ -40,7 +40,7 @@ class Feed:
             self._bell.ring()
 
     def take(self) -> bytes | None:
-        """The chunk that is there, None when none is."""
+        """Return the chunk that is ready; None if none is."""
         chunk, self._chunk = self._chunk, None
         return chunk
 

@@ -1,8 +1,7 @@
-"""Puts hops between an existing suite's own test clients and its apps, without a line of the suite changed.
+"""Put hops between an existing suite's own test clients and its apps, without a change to the suite: :func:`behind`.
 
-Knows where Werkzeug's (Flask's), Django's, Starlette's (FastAPI's), httpx's and httpx2's clients hold their app. It
-replaces methods of their classes, which is why it is only used when a run asks for it, and undoes all of it at its end.
-Clients of other libraries and websockets go untouched.
+It replaces methods of the client classes of Werkzeug (Flask), Django, Starlette (FastAPI), httpx and httpx2, only on
+request, and restores them at the end. Clients of other libraries and websockets are not changed.
 """
 
 from __future__ import annotations

@@ -194,10 +194,10 @@ class Driver:
             row.ended(clock())
 
     def _passing(self) -> Iterator[bytes]:
-        """Yield the app's blocks as they are, until anything else comes: the policy changes none of them.
+        """Yield the app's blocks unchanged, as long as the policy changes none of them.
 
-        A block sets no timer. Only after a silence as long as a heartbeat's interval is the machine asked for its
-        deadline, which is never earlier than that.
+        A block sets no timer. The machine's deadline is read only after a silence as long as a heartbeat's interval,
+        because it is never earlier than that.
         """
         row, pull, recording = self._row, self.source.pull, self._recording
         assert row.machine is not None
