@@ -150,7 +150,8 @@ class TestFaults:
         seen.open.set()
         made = {"broken": broken, "seen": seen}
         monkeypatch.setattr("streamproof.settings.assembly._exporters", lambda *given: made)
-        monkeypatch.setattr(holds, "made", False)  # with a tap in the process the driver would put in a Watch of its own
+        # with a tap in the process the driver would put in a Watch of its own
+        monkeypatch.setattr(holds, "made", False)
         assembly = Assembly(load({"log": "off", "policy": "sse"}, folder=tmp_path, environ={}))
         held = holds.Watch("count", 5)
         held._longest = 1.0
