@@ -3,7 +3,7 @@
 The reader waits for the compressor, head included. What is unpacked leaves only in full buffers or at the end, and what
 waits in a buffer is lost if the response is cut. If the size of the packed body is known, all of it is there, so the
 reader gets the size of the unpacked one. Stands behind a ``compress`` that works for every reader (Varnish's do_gzip
-stores objects packed).
+stores objects packed). A body that is not gzip, though its head says so, is cut.
 
 Source: varnish-cache bin/varnishd/cache/cache_gzip.c, vdp_gunzip_init(), vdp_gunzip_bytes().
 """
@@ -36,6 +36,7 @@ class _Inflate(Stage):
         self._buffer = buffer
         self._head: Head | None = None
         self._sized = False  # the head waits until the whole body can be counted
+        self._over = False
         self._out = bytearray()
         self._decoder = zlib.decompressobj(31)
 
@@ -54,9 +55,20 @@ class _Inflate(Stage):
         self._head = head
         return ()
 
+    def receive(self, event: Event, now: float) -> Events:
+        return () if self._over else super().receive(event, now)
+
     def data(self, event: Data, now: float) -> Events:
         if self.transparent:
             return (event,)
+        try:
+            return self._unpacked(event)
+        except zlib.error:
+            self._over = True
+            self._out.clear()
+            return (Cut("fin", None, "the body of Content-Encoding gzip is not gzip", own=True),)
+
+    def _unpacked(self, event: Data) -> Events:
         out: list[Event] = []
         packed: bytes | memoryview = event.data
         while packed:
