@@ -6,6 +6,7 @@ Parses text only; connections are opened in ``_reading.py``.
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,21 +17,43 @@ from ..sansio.errors import ConfigurationError
 from ..sansio.trace import Request
 
 _UNITS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0}
+_SIZES = {"": 0, "k": 10, "m": 20, "g": 30}  # powers of two
+_LONGEST = 86400.0  # seconds; a socket's timeout may have 24 days
 _FORM = "application/x-www-form-urlencoded"
 
 
 def seconds(text: str) -> float:
     """Parse ``5s``, ``500ms``, ``2m`` or ``1.5`` into seconds."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)(ms|s|m|)", text.strip())
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)(ms|s|m|)", text.strip())
     if found is None or float(found[1]) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a duration. Expected, for example, 5s, 500ms or 2m.")
-    return float(found[1]) * _UNITS[found[2]]
+        raise argparse.ArgumentTypeError(
+            f"{shortened(text)!r} is not a duration. Expected, for example, 5s, 500ms or 2m."
+        )
+    duration = float(found[1]) * _UNITS[found[2]]
+    if duration > _LONGEST:
+        raise argparse.ArgumentTypeError(f"{shortened(text)!r} is too long. Expected at most a day, 1440m.")
+    return duration
+
+
+def size(text: str) -> int:
+    """Parse ``64k``, ``256m``, ``1g`` or a number of bytes, in powers of two."""
+    found = re.fullmatch(r"([0-9]{1,15})([kmg]?)", text.strip().lower())
+    if found is None or int(found[1]) == 0:
+        raise argparse.ArgumentTypeError(f"{shortened(text)!r} is not a size. Expected, for example, 64k, 256m or 1g.")
+    return int(found[1]) << _SIZES[found[2]]
+
+
+def shortened(text: str) -> str:
+    """``text`` for a message: a long one has its middle left out."""
+    return text if len(text) <= 200 else f"{text[:150]}...{text[-40:]}"
 
 
 def count(text: str) -> int:
     """Parse a whole number from 1."""
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of chunks. Expected a whole number from 1.")
+    if re.fullmatch(r"0*[1-9][0-9]{0,17}", text) is None:
+        raise argparse.ArgumentTypeError(
+            f"{shortened(text)!r} is not a number of chunks. Expected a whole number from 1."
+        )
     return int(text)
 
 
@@ -62,9 +85,17 @@ def address(url: str, path: str | None = None) -> Address:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise ConfigurationError(f"{url!r} is not a URL: {error}. {expected}") from None
+        raise ConfigurationError(f"{shortened(url)!r} is not a URL: {shortened(str(error))}. {expected}") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigurationError(f"{url!r} is not an http or https URL with a host. {expected}")
+        raise ConfigurationError(f"{shortened(url)!r} is not an http or https URL with a host. {expected}")
+    if port == 0:
+        raise ConfigurationError(f"0 in {shortened(url)!r} is not a port (1 to 65535).")
+    try:
+        parts.hostname.encode("idna")
+    except UnicodeError:
+        raise ConfigurationError(
+            f"{shortened(parts.hostname)!r} is not a host name. Expected labels of 1 to 63 characters."
+        ) from None
     secure = parts.scheme == "https"
     query = f"?{parts.query}" if parts.query else ""
     target = parts.path + query if path is None else parts.path.rstrip("/") + target_of(path)
@@ -74,7 +105,9 @@ def address(url: str, path: str | None = None) -> Address:
 def target_of(path: str) -> str:
     """``path`` as a request target: with a leading slash, percent-encoded, without the fragment."""
     path = path.partition("#")[0]
-    return quote(path if path.startswith("/") else f"/{path}", safe="/?&=%:@!$'()*+,;~[]-._")
+    path = path if path.startswith("/") else f"/{path}"
+    # An argument that is not UTF-8 has surrogates in place of its bytes (PEP 383).
+    return quote(path, safe="/?&=%:@!$'()*+,;~[]-._", errors="surrogateescape")
 
 
 def add_request(parser: argparse.ArgumentParser) -> None:
@@ -151,10 +184,10 @@ def request(arguments: argparse.Namespace, target: str) -> tuple[Request, bytes]
 
 def _data(text: str) -> bytes:
     if not text.startswith("@"):
-        return text.encode()
+        return os.fsencode(text)
     try:
         return Path(text[1:]).read_bytes()
     except OSError as error:
         raise ConfigurationError(
-            f"The data file {text[1:]!r} cannot be read: {error.strerror}. Expected a file name after @."
+            f"The data file {shortened(text[1:])!r} cannot be read: {error.strerror}. Expected a file name after @."
         ) from None
