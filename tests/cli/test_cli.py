@@ -15,7 +15,7 @@ import pytest
 import streamproof
 from streamproof.adapters import compiled
 from streamproof.cli import COMMANDS, main
-from streamproof.cli._arguments import address, seconds
+from streamproof.cli._arguments import address, seconds, size
 from streamproof.cli._live import Live, preview
 from streamproof.cli._waterfall import ASCII, BLOCKS, Axis, pens, row
 from streamproof.sansio.delivery import Burst
@@ -100,6 +100,63 @@ def test_a_recording_that_cannot_be_used_is_one_sentence(
         path.write_text(text)
     assert main(["replay", str(path)]) == 2
     assert capsys.readouterr().err.startswith(f"streamproof: {message.format(path=path)}")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("{folder}", "Is a directory"),
+        ("{folder}:1", "Is a directory"),
+        ("{folder}:\u00b2", "No such file or directory"),
+        ("{folder}:" + "9" * 5000, "File name too long"),
+        ("a" * 300, "File name too long"),
+        ("a" * 300 + ":1", "File name too long"),
+    ],
+)
+def test_a_file_name_that_cannot_be_read_is_one_sentence(
+    name: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["replay", name.format(folder=tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("streamproof: The recording '")
+    assert f"cannot be read: {message}. Expected a file that --save wrote, or -." in error
+    assert len(error) < 600
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("http://" + "a" * 70,),
+        ("http://a..b/",),
+        ("http://127.0.0.1:0/",),
+        ("http://127.0.0.1:" + "9" * 5000,),
+        ("http://127.0.0.1:9/\udcff",),
+        ("http://127.0.0.1:9/", "-d", "\udcff"),
+        ("http://127.0.0.1:9/", "-d", "@" + "a" * 300),
+        ("http://127.0.0.1:9/", "--timeout", "9" * 400 + "s"),
+        ("http://127.0.0.1:9/", "--for", "\u0663s"),
+        ("http://127.0.0.1:9/", "--chunks", "9" * 5000),
+    ],
+)
+def test_an_argument_that_cannot_be_used_is_one_sentence(
+    arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Port 9 has no listener, so a request that can be sent is an error as well."""
+    assert main(["probe", *arguments]) == 2
+    assert "Traceback" not in (error := capsys.readouterr().err)
+    assert "streamproof" in error
+    assert len(error) < 2000
+
+
+@pytest.mark.parametrize(("text", "value"), [("1", 1), ("64k", 65536), ("256M", 1 << 28), ("1g", 1 << 30)])
+def test_sizes(text: str, value: int) -> None:
+    assert size(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "1t", "\u00b2", "9" * 400, "1.5m"])
+def test_an_invalid_size_is_an_error(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match=r"is not a size\. Expected, for example, 64k, 256m or 1g\.$"):
+        size(text)
 
 
 def without(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:

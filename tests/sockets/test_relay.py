@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import ssl
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
 from streamproof import ConfigurationError
 from streamproof.profiles import resolve
 from streamproof.sansio.trace import Outcome, Request
-from streamproof.sockets.relay import Exchange, relaying
+from streamproof.sockets.exchange import BadRequest, ClientSide
+from streamproof.sockets.relay import SPOOL_SIZE, WRITE_SIZE, Exchange, relaying
 
 from ..proxies.judge import Verdict, against_replay, play_again
 from ..proxies.origin import Origin
@@ -128,6 +130,170 @@ def test_an_unreachable_upstream_is_answered_with_502() -> None:
             answer = exchange_raw(port, b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
             assert answer.startswith(b"HTTP/1.1 502 ")
             assert words in answer
+
+
+@contextmanager
+def scripted(answer: bytes, *, reads_body: bool = True) -> Iterator[tuple[tuple[str, int], list[bytes]]]:
+    """An upstream that reads one request, sends ``answer`` and closes; yields its address and the request."""
+    seen: list[bytes] = []
+
+    def serve() -> None:
+        sock, _ = listener.accept()
+        with sock:
+            head = b""
+            while b"\r\n\r\n" not in head:
+                head += sock.recv(65536)
+            head, _, body = head.partition(b"\r\n\r\n")
+            length = re.search(rb"(?i)content-length: (\d+)", head)
+            size = len(body)
+            while reads_body and length is not None and size < int(length[1]):
+                size += len(sock.recv(1 << 20))
+            seen.append(head + b"\r\n%d" % size)
+            with suppress(OSError):
+                sock.sendall(answer)
+            released.wait(0 if reads_body else 10)
+
+    released = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield ("127.0.0.1", listener.getsockname()[1]), seen
+        finally:
+            released.set()
+            thread.join(10)
+
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+@pytest.mark.parametrize(
+    ("request_", "host"),
+    [
+        (b"GET / HTTP/1.0\r\n\r\n", None),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nConnection: host, close\r\n\r\n", b"a"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nConnection: x-a, close\r\nX-A: 1\r\n\r\n", b"a"),
+    ],
+)
+@pytest.mark.parametrize("via", ["passthrough", "nginx", "haproxy"])
+def test_a_forwarded_request_always_has_a_host(request_: bytes, host: bytes | None, via: str) -> None:
+    with scripted(OK) as (upstream, seen), relaying(via, upstream) as (_, port):
+        assert exchange_raw(port, request_).startswith(b"HTTP/1.1 200 ")
+    assert b"\r\nHost: " + (host or b"127.0.0.1:%d" % upstream[1]) + b"\r\n" in seen[0]
+    assert b"X-A" not in seen[0]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
+        b"garbage",
+        b"HTTP/1.1 200 OK\r\nX-A: " + b"x" * 70_000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+    ],
+)
+def test_what_is_not_http_from_the_upstream_is_answered_with_502(answer: bytes) -> None:
+    with scripted(answer) as (upstream, _), relaying("passthrough", upstream) as (_, port):
+        received = exchange_raw(port, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert received.startswith(b"HTTP/1.1 502 ")
+    assert b"No response: the upstream's answer is not HTTP/1: " in received
+    assert len(received) < 1000
+
+
+def test_an_upstream_that_closes_without_a_byte_is_passed_on_as_it_is() -> None:
+    with scripted(b"") as (upstream, _), relaying("passthrough", upstream) as (_, port):
+        assert exchange_raw(port, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n") == b""
+
+
+def test_a_body_that_is_not_gzip_is_cut_by_a_hop_that_unpacks() -> None:
+    """The hop cuts before its head has left: the reader gets a bare close, as replay predicts, and no traceback."""
+    answer = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 8\r\n\r\nnot gzip"
+    with scripted(answer) as (upstream, _), relaying("varnish:do_gzip=true", upstream) as (_, port):
+        assert exchange_raw(port, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n") == b""
+
+
+def test_fields_that_connection_names_end_at_the_relay() -> None:
+    answer = b"HTTP/1.1 200 OK\r\nConnection: X-A, close\r\nX-A: 1\r\nX-B: 2\r\nContent-Length: 2\r\n\r\nok"
+    with scripted(answer) as (upstream, _), relaying("passthrough", upstream) as (_, port):
+        received = exchange_raw(port, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert received.startswith(b"HTTP/1.1 200 ")
+    assert b"X-A" not in received
+    assert b"X-B: 2\r\n" in received
+    assert b"Connection: close\r\n" in received
+
+
+def test_a_head_above_the_limit_is_refused_in_one_read_too() -> None:
+    with relaying("passthrough", ("127.0.0.1", 9)) as (_, port):
+        raw = b"GET / HTTP/1.1\r\nHost: a\r\nX-A: " + b"x" * 70_000 + b"\r\n\r\n"
+        assert exchange_raw(port, raw).startswith(b"HTTP/1.1 4")
+    client = ClientSide()
+    with pytest.raises(BadRequest, match=r"^The request's head has 700\d\d bytes\. Expected at most 65536\.$"):
+        client.receive(raw)
+
+
+@pytest.mark.parametrize("size", [0, 1, WRITE_SIZE, SPOOL_SIZE - 1, SPOOL_SIZE + 1, 3 * SPOOL_SIZE])
+def test_a_request_body_arrives_whole_from_memory_and_from_the_file(size: int) -> None:
+    raw = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size
+    with scripted(OK) as (upstream, seen), relaying("passthrough", upstream) as (_, port):
+        assert exchange_raw(port, raw).endswith(b"\r\n\r\nok")
+    assert seen[0].endswith(b"\r\n%d" % size)
+
+
+def test_an_upstream_may_answer_before_it_has_read_the_body() -> None:
+    answer = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n"
+    raw = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % (32 << 20)
+    with scripted(answer, reads_body=False) as (upstream, _), relaying("passthrough", upstream) as (_, port):
+        assert exchange_raw(port, raw + b"x" * (32 << 20)).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_response_above_max_held_is_answered_by_the_relay() -> None:
+    seen: list[Exchange] = []
+    answer = b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 5000
+    ask = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    with (
+        scripted(answer) as (upstream, _),
+        relaying("azure-functions", upstream, max_held=4999, on_change=seen.append) as (_, port),
+    ):
+        received = exchange_raw(port, ask)
+    assert received.startswith(b"HTTP/1.1 507 ")
+    assert b"azure-functions holds more than 4999 bytes of this response" in received
+    assert seen[-1].outcome == "cut by the relay: azure-functions holds more than 4999 B"
+    with scripted(answer) as (upstream, _), relaying("azure-functions", upstream, max_held=5000) as (_, port):
+        assert exchange_raw(port, ask).endswith(b"x" * 5000)
+
+
+def test_a_response_above_max_held_is_reset_once_its_head_has_left() -> None:
+    answer = b"HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\n\r\n" + b"x" * 70_000
+    with (
+        scripted(answer) as (upstream, _),
+        relaying("nginx", upstream, max_held=0) as (_, port),
+        pytest.raises(ConnectionResetError),
+    ):
+        exchange_raw(port, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+
+
+def test_a_response_that_has_ended_keeps_nothing_in_memory() -> None:
+    """Watchers keep the last exchanges, so an exchange must not keep what its hops held."""
+    seen: list[Exchange] = []
+    with scripted(OK) as (upstream, _), relaying("azure-functions", upstream, on_change=seen.append) as (_, port):
+        exchange_raw(port, b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    assert seen[-1].chain is None
+    assert (seen[-1].held, seen[-1].holds()) == (0, [])
+
+
+def test_two_requests_in_one_read_get_an_answer_and_a_close() -> None:
+    ask = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+    with scripted(OK) as (upstream, _), relaying("passthrough", upstream) as (_, port):
+        assert exchange_raw(port, ask + ask).count(b"HTTP/1.1 200 ") == 1
+
+
+@pytest.mark.parametrize("host", ["a" * 70, "a..b"])
+def test_a_host_that_cannot_exist_is_answered_with_502(host: str) -> None:
+    with relaying("passthrough", (host, 80)) as (_, port):
+        received = exchange_raw(port, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert received.startswith(b"HTTP/1.1 502 ")
+    assert b"No upstream at " in received
 
 
 def test_a_hop_with_tls_wants_a_certificate() -> None:

@@ -6,6 +6,7 @@ Parses text only; connections are opened in ``_reading.py``.
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import threading
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from ..sansio.trace import Request
 _UNITS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0}
 #: What a socket and a thread can wait for, seconds.
 _LONGEST = min(SECONDS, threading.TIMEOUT_MAX)
+_SIZES = {"": 0, "k": 10, "m": 20, "g": 30}  # powers of two
 _FORM = "application/x-www-form-urlencoded"
 
 
@@ -35,6 +37,14 @@ def seconds(text: str) -> float:
             f"{shown(text)} is not a duration. Expected, for example, 5s, 500ms or 2m{most}."
         )
     return duration
+
+
+def size(text: str) -> int:
+    """Parse ``64k``, ``256m``, ``1g`` or a number of bytes, in powers of two."""
+    found = re.fullmatch(r"([0-9]{1,15})([kmg]?)", text.strip().lower())
+    if found is None or int(found[1]) == 0:
+        raise argparse.ArgumentTypeError(f"{shown(text)} is not a size. Expected, for example, 64k, 256m or 1g.")
+    return int(found[1]) << _SIZES[found[2]]
 
 
 def count(text: str) -> int:
@@ -78,6 +88,8 @@ def address(url: str, path: str | None = None) -> Address:
         raise ConfigurationError(f"{shown(url)} is not a URL: {shortened(str(error))}. {expected}") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigurationError(f"{shown(url)} is not an http or https URL with a host. {expected}")
+    if port == 0:
+        raise ConfigurationError(f"0 in {shown(url)} is not a port (1 to 65535).")
     _check_host(parts.hostname)
     secure = parts.scheme == "https"
     query = f"?{parts.query}" if parts.query else ""
@@ -101,7 +113,9 @@ def _check_host(host: str) -> None:
 def target_of(path: str) -> str:
     """``path`` as a request target: with a leading slash, percent-encoded, without the fragment."""
     path = path.partition("#")[0]
-    return quote(path if path.startswith("/") else f"/{path}", safe="/?&=%:@!$'()*+,;~[]-._")
+    path = path if path.startswith("/") else f"/{path}"
+    # An argument that is not UTF-8 has surrogates in place of its bytes (PEP 383).
+    return quote(path, safe="/?&=%:@!$'()*+,;~[]-._", errors="surrogateescape")
 
 
 def add_request(parser: argparse.ArgumentParser) -> None:
@@ -178,10 +192,11 @@ def request(arguments: argparse.Namespace, target: str) -> tuple[Request, bytes]
 
 def _data(text: str) -> bytes:
     if not text.startswith("@"):
-        return text.encode()
+        return os.fsencode(text)
     try:
         return Path(text[1:]).read_bytes()
     except OSError as error:
         raise ConfigurationError(
-            f"The data file {text[1:]!r} cannot be read: {error.strerror}. Expected a file name after @."
+            f"The data file {shortened(text[1:], 200)!r} cannot be read: {error.strerror}. "
+            "Expected a file name after @."
         ) from None

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..extras import need
 from ..profiles import Via, resolve
+from ..sansio.decode.fault import shown
 from ..sansio.errors import ConfigurationError
-from ._arguments import address
+from ._arguments import address, size
 from ._live import preview
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ REFRESH = 0.1  # seconds between two drawings, which looks continuous
 MOST_SHOWN = 12  # responses on the screen at most
 
 EPILOG = """\
+A request body above 1 MiB is in a temporary file. Of a response the proxy has in memory what the hops hold: above
+--max-held it answers 507, or resets the connection if the head has left.
+
 The proxy listens on 127.0.0.1 only. If the last hop speaks TLS, the proxy makes a temporary certificate: use curl -k,
 or accept the browser's warning. Ctrl-C stops the proxy.
 
@@ -52,6 +56,13 @@ def add(commands: Any) -> None:
         "--via", action="append", required=True, metavar="VIA", help="the hops; repeat for more proxies"
     )
     parser.add_argument("--port", type=int, default=0, metavar="N", help="the port of the first proxy (default: free)")
+    parser.add_argument(
+        "--max-held",
+        type=size,
+        default=1 << 28,
+        metavar="SIZE",
+        help="the most of one response that the hops may hold: 64k, 256m, 1g (default 256m)",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object per proxy and per response")
     parser.add_argument("--no-color", action="store_true", help="print without color, as NO_COLOR=1 does")
     parser.set_defaults(run=run)
@@ -77,6 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
                         port=port,
                         tls=_temporary_tls() if secure else None,
                         on_change=board.dispatcher(via),
+                        max_held=arguments.max_held,
                     )
                 )
             except OSError as error:
@@ -94,12 +106,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _upstream(text: str) -> tuple[str, int]:
-    if text.isascii() and text.isdigit():
+    if text.isnumeric():
+        if not text.isascii():
+            raise ConfigurationError(f"{shown(text)} is not a port (1 to 65535). Expected the digits 0 to 9.")
         text = f"127.0.0.1:{text}"
     place = address(text if "://" in text else f"http://{text}")
     if place.secure:
         raise ConfigurationError(
-            f"The upstream {text!r} uses TLS. Expected the plain http://host:port of an app server."
+            f"The upstream {shown(text)} uses TLS. Expected the plain http://host:port of an app server."
         )
     return place.host, place.port
 
@@ -155,7 +169,7 @@ class _Lines:
         number = exchange.number
         with self._lock:
             printed = self._printed.get(number)
-            held = exchange.chain.held
+            held = exchange.held
             if exchange.ended_at is not None:
                 self._printed.pop(number, None)
                 seconds = exchange.ended_at - exchange.started_at

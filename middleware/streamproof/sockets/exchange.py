@@ -1,13 +1,14 @@
 """HTTP/1 on both sides of the relay: the client's request, the upstream's answer as events, events as bytes.
 
 Parses with h11, which is strict: what h11 refuses is answered with 400 or 502 and never forwarded, so a request cannot
-be smuggled past the relay. A forwarded request has the Content-Length of the body that was read. Trailers and
-informational responses are not forwarded. Sockets and timers are in ``relay.py``.
+be smuggled past the relay. A forwarded request has a Host and the Content-Length of the body that was read. Trailers
+and informational responses are not forwarded. Sockets, files and timers are in ``relay.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 
 from ..extras import need
 from ..sansio.errors import StreamProofError
@@ -23,7 +24,7 @@ from ..sansio.http import (
     without,
 )
 from ..sansio.machine import Cut, Data, End, Event, Head
-from ..sansio.trace import Request
+from ..sansio.trace import How, Request
 
 try:
     import h11
@@ -34,10 +35,18 @@ except ModuleNotFoundError:
 MAX_HEAD_SIZE = 65536  # bytes; the largest head of App Engine flexible and, in practice, of Apache
 # h11 does not report the rest of a chunk's size. A size above every buffer makes a stage hold, as nginx does.
 _UNKNOWN_REST = 1 << 40
+_STATUS_LINE = b"HTTP/1."
+_LONGEST_REASON = 200  # characters; h11 quotes the whole line
+# Fields that Connection cannot name (RFC 9110 section 7.6.1): without them the message has no end or no address.
+_END_TO_END = frozenset(("host", "content-length", "transfer-encoding"))
 
 
 class BadRequest(StreamProofError):
-    """The relay does not forward the client's request."""
+    """The relay does not forward the client's request; it answers with ``status``."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class ClientSide:
@@ -45,38 +54,51 @@ class ClientSide:
 
     def __init__(self) -> None:
         self._connection = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_SIZE)
-        self._request: Request | None = None
-        self._body = bytearray()
+        self.request: Request | None = None
+        """The request, once its head has come."""
         self.keep_alive = True
+        self.complete = False
+        """True once the whole body has come."""
 
-    def receive(self, received: bytes) -> tuple[Request, bytes] | None:
-        """Take received bytes (``b""`` at the end) and return the request and its body once both are complete.
+    def receive(self, received: bytes) -> Sequence[bytes]:
+        """Take received bytes (``b""`` at the end) and return the pieces of the request's body in them.
 
         Raises BadRequest when h11 refuses the request, and for CONNECT.
         """
+        body: list[bytes] = []
         try:
             self._connection.receive_data(received)
-            return self._next()
+            while not self.complete:
+                before = self._waiting()
+                event = self._connection.next_event()
+                if isinstance(event, h11.Request):
+                    self._head(event, before - self._waiting())
+                elif isinstance(event, h11.Data):
+                    body.append(bytes(event.data))
+                elif isinstance(event, h11.EndOfMessage):
+                    self.complete = True
+                else:
+                    break
         except h11.RemoteProtocolError as error:
-            raise BadRequest(f"The request is not HTTP/1: {error}.") from None
+            raise BadRequest(f"The request is not HTTP/1: {_reason(error)}.") from None
+        return body
 
-    def _next(self) -> tuple[Request, bytes] | None:
-        while True:
-            event = self._connection.next_event()
-            if isinstance(event, h11.Request):
-                self._request = _request_of(event)
-                self.keep_alive = self._request.http_version == "1.1" and "close" not in tokens(
-                    self._request.headers, "connection"
-                )
-                if self._request.method == "CONNECT":
-                    raise BadRequest("The relay does not support CONNECT.")
-            elif isinstance(event, h11.Data):
-                self._body += event.data
-            elif isinstance(event, h11.EndOfMessage):
-                assert self._request is not None
-                return self._request, bytes(self._body)
-            else:
-                return None
+    def _head(self, event: h11.Request, size: int) -> None:
+        if size > MAX_HEAD_SIZE:  # h11 accepts a larger one that comes in one read
+            raise BadRequest(f"The request's head has {size} bytes. Expected at most {MAX_HEAD_SIZE}.", 431)
+        self.request = request = _request_of(event)
+        self.keep_alive = request.http_version == "1.1" and "close" not in tokens(request.headers, "connection")
+        if request.method == "CONNECT":
+            raise BadRequest("The relay does not support CONNECT.")
+
+    def _waiting(self) -> int:
+        """The number of received bytes that h11 has not parsed yet."""
+        return len(self._connection.trailing_data[0])
+
+    @property
+    def pipelined(self) -> bool:
+        """True when the client sent more than this request."""
+        return self.complete and self._waiting() > 0
 
     @property
     def expects_continue(self) -> bool:
@@ -89,6 +111,12 @@ class ClientSide:
         return self._connection.their_state in (h11.CLOSED, h11.ERROR)
 
 
+def _reason(error: h11.RemoteProtocolError) -> str:
+    """What h11 says, without its type names and no longer than a line."""
+    text = re.sub(r"bytearray\((.*)\)", r"\1", str(error))
+    return text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}..."
+
+
 def _request_of(event: h11.Request) -> Request:
     headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in event.headers.raw_items())
     version = "1.0" if event.http_version == b"1.0" else "1.1"
@@ -96,15 +124,21 @@ def _request_of(event: h11.Request) -> Request:
 
 
 class UpstreamSide:
-    """One exchange with the upstream: the request as bytes, the response as events."""
+    """One exchange with the upstream: the request's head as bytes, the response as events.
 
-    def __init__(self, request: Request, body: bytes) -> None:
+    ``size`` counts the body, which the driver sends after :attr:`first_bytes`. ``host`` is the Host of a request that
+    has none, which HTTP/1.0 allows.
+    """
+
+    def __init__(self, request: Request, size: int, host: str) -> None:
         self._request, self._framing = request, "length"
         self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD_SIZE)
-        named = set(tokens(request.headers, "connection")) | HOP_BY_HOP | {"content-length", "expect"}
-        fields = [(name, value) for name, value in request.headers if name.lower() not in named]
-        if body or header(request.headers, "content-length") is not None:
-            fields.append(("Content-Length", str(len(body))))
+        dropped = (set(tokens(request.headers, "connection")) - _END_TO_END) | HOP_BY_HOP | {"content-length", "expect"}
+        fields = [(name, value) for name, value in request.headers if name.lower() not in dropped]
+        if header(request.headers, "host") is None:
+            fields.insert(0, ("Host", host))
+        if size or header(request.headers, "content-length") is not None:
+            fields.append(("Content-Length", str(size)))
         fields.append(("Connection", "close"))
         encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields]
         event = h11.Request(method=request.method.encode(), target=request.target.encode(), headers=encoded)
@@ -112,9 +146,9 @@ class UpstreamSide:
         if request.http_version == "1.0":  # h11 writes only 1.1
             line, rest = head.split(b"\r\n", 1)
             head = line.removesuffix(b"1.1") + b"1.0\r\n" + rest
-        for last in (h11.Data(data=body), h11.EndOfMessage()) if body else (h11.EndOfMessage(),):
-            head += self._connection.send(last) or b""
         self.first_bytes = head
+        self.fault: str | None = None
+        """Why the upstream's answer is not HTTP/1, None while it is."""
         self._received = self._crlf_due = 0
         self.over = False
         self.started = False
@@ -126,19 +160,24 @@ class UpstreamSide:
             self._connection.receive_data(received)
             yield from self._events()
             if not received and not self.over:
-                self.over = True
-                yield Cut("fin")
+                yield self._cut("fin")
         except h11.RemoteProtocolError as error:
-            self.over = True
-            # At FIN the body is short, because the upstream died. Before FIN the bytes are not HTTP/1.
-            yield Cut("fin", None, None if not received else f"the upstream's answer is not HTTP/1: {error}")
+            # At FIN the response is short, because the upstream died. Before FIN the bytes are not HTTP/1.
+            yield self._cut("fin", _reason(error) if received else None)
 
     def reset(self) -> Cut | None:
         """Take a reset of the connection; return its Cut, or None after a complete response."""
-        if self.over:
-            return None
+        return None if self.over else self._cut("rst")
+
+    def _cut(self, how: How, reason: str | None = None) -> Cut:
         self.over = True
-        return Cut("rst")
+        if reason is None and not self.started:
+            line = bytes(self._connection.trailing_data[0][:20])
+            if not line.startswith(_STATUS_LINE[: len(line)]):
+                reason = f"it begins with {line!r}"
+        if reason is not None:
+            self.fault = f"the upstream's answer is not HTTP/1: {reason}"
+        return Cut(how, None, self.fault)
 
     def _events(self) -> Iterator[Event]:
         while not self.over:
@@ -164,8 +203,10 @@ class UpstreamSide:
             framing = "length"
         if "chunked" in tokens(headers, "transfer-encoding"):
             framing = "chunked"
-        self._framing, self.started = framing, True
         size = self._received - self._waiting()
+        if size > MAX_HEAD_SIZE:  # h11 accepts a larger one that comes in one read
+            raise h11.RemoteProtocolError(f"its head has {size} bytes, expected at most {MAX_HEAD_SIZE}")
+        self._framing, self.started = framing, True
         return Head(event.status_code, headers, framing, size)
 
     def _waiting(self) -> int:
@@ -192,19 +233,23 @@ class ReaderSide:
         #: True when the connection closes after this response.
         self.close = True
 
-    def write(self, event: Event) -> bytes:
-        """The bytes of ``event``. A Cut has none: the relay closes the connection."""
+    def write(self, event: Event) -> Sequence[bytes | memoryview]:
+        """The bytes of ``event``, without a copy of its data. A Cut has none: the relay closes the connection."""
         if type(event) is Head:
-            return self._head(event)
+            return (self._head(event),)
         if type(event) is Data:
             if self._bodyless or not len(event.data):
-                return b""
-            data = bytes(event.data)
-            return b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data
-        return b"0\r\n\r\n" if type(event) is End and self._chunked else b""
+                return ()
+            return (b"%x\r\n" % len(event.data), event.data, b"\r\n") if self._chunked else (event.data,)
+        return (b"0\r\n\r\n",) if type(event) is End and self._chunked else ()
 
     def _head(self, event: Head) -> bytes:
-        headers = without(event.headers, "transfer-encoding", *(HOP_BY_HOP - {"connection"}))
+        named = set(tokens(event.headers, "connection"))
+        headers = without(event.headers, *(((named - _END_TO_END) | HOP_BY_HOP) - {"connection"}))
+        if named - {"close", "keep-alive"}:
+            headers = without(headers, "connection")
+            if kept := ", ".join(sorted(named & {"close", "keep-alive"})):
+                headers = (*headers, ("Connection", kept))
         self._bodyless = not has_body(self._request.method, event.status)
         self._chunked = event.framing == "chunked" and not self._bodyless
         self.close = event.framing == "close" and not self._bodyless

@@ -32,3 +32,9 @@ def test_inflate_makes_a_reader_without_gzip_wait_as_long() -> None:
     assert summary(out) == [(0.5, 200), (0.5, TEXT[:100]), (0.6, "end")]
     assert out[0][1].headers == (("Content-Type", "text/plain"),)  # type: ignore[union-attr]
     assert play(Inflate(), events, GZIP) == events
+
+
+def test_inflate_cuts_a_body_that_is_not_what_its_head_says() -> None:
+    events: list[Timed] = [(0.0, head("chunked", 100, ("Content-Encoding", "gzip"))), (0.1, Data(b"not gzip"))]
+    out = play(Inflate(), [*events, (0.2, Data(b"more")), (0.3, End(5))], Request())
+    assert summary(out) == [(0.1, "cut fin")]

@@ -42,13 +42,12 @@ class _BufferAll(Stage):
     def __init__(self, settings: BufferAll, method: str) -> None:
         self._settings, self._method = settings, method
         self._head: Head | None = None
-        self._pieces: list[bytes | memoryview] = []
-        self._held = 0
+        self._body = bytearray()  # grows in place: a list of pieces would be in memory twice when it is joined
         self._over = False
 
     @property
     def held(self) -> int:
-        return self._held
+        return len(self._body)
 
     def head(self, event: Head, now: float) -> Events:
         if not has_body("GET" if self._settings.of_head else self._method, event.status):
@@ -57,11 +56,10 @@ class _BufferAll(Stage):
         return ()
 
     def data(self, event: Data, now: float) -> Events:
-        self._pieces.append(event.data)
-        self._held += len(event.data)
-        if not self._settings.limit or self._held <= self._settings.limit:
+        self._body += event.data
+        if not self._settings.limit or len(self._body) <= self._settings.limit:
             return ()
-        self._over, self._head, self._pieces, self._held = True, None, [], 0
+        self._over, self._head, self._body = True, None, bytearray()
         return respond(self._settings.limit_status, self._settings.pages)
 
     def receive(self, event: Event, now: float) -> Events:
@@ -74,18 +72,18 @@ class _BufferAll(Stage):
         if self._head is None:
             return (event,)
         if self._settings.on_cut == "status":
-            self._pieces, self._held = [], 0
+            self._body = bytearray()
             return respond(self._settings.status, self._settings.pages)
         # A length that the upstream broke stays broken: the collector cannot invent the missing bytes.
         if self._settings.on_cut == "complete" and self._head.framing != "length":
             return [*self._collected(complete=True), End()]
         if event.discard:
-            self._pieces, self._held = [], 0
+            self._body = bytearray()
         return [*self._collected(complete=False), event]
 
     def _collected(self, *, complete: bool) -> list[Event]:
-        head, body = self._head, b"".join(self._pieces)
-        self._head, self._pieces, self._held = None, [], 0
+        head, body = self._head, memoryview(self._body).toreadonly()
+        self._head, self._body = None, bytearray()
         if head is None:
             return [Data(body)] if body else []
         unasked = self._method == "HEAD" and not body  # an app that was asked HEAD sends none: its size is unknown

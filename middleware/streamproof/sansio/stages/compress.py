@@ -17,6 +17,7 @@ from .packers import Flushed, InputBlocks, Packer, Segments, Unflushed
 from .slz import Slz
 
 GZIP = 16  # added to the window bits it makes zlib write a gzip header (zlib.h, deflateInit2)
+_WHOLE_READ = 65536  # bytes; the output of a whole body is collected piece by piece, not copied as one
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,9 +203,12 @@ class _Compress(Stage):
         if self._packer is None:
             return (event,)
         self._in += len(event.data)
-        if self._settings.engine != "slz":
+        if self._settings.engine == "slz":
+            read = self._settings.read
+        elif self._settings.add_length and type(self._packer) is Unflushed:
+            read = _WHOLE_READ
+        else:
             return self._leave(self._packer.feed(event.data))
-        read = self._settings.read
         pieces = (event.data[start : start + read] for start in range(0, len(event.data), read))
         return [left for piece in pieces for left in self._leave(self._packer.feed(piece))]
 
@@ -221,7 +225,7 @@ class _Compress(Stage):
             return (head, event)
         return [*self._begin(head), *self.data(event, now)]
 
-    def _leave(self, data: bytes) -> Events:
+    def _leave(self, data: bytes | memoryview) -> Events:
         if not data:
             return ()
         if self._settings.add_length and self._packer is not None:
@@ -238,7 +242,11 @@ class _Compress(Stage):
         packer, self._packer = self._packer, None
         if packer is None:
             return [*self._waiting(), event]
-        body = bytes(self._whole) + packer.finish()
+        body: bytes | memoryview = packer.finish()
+        if self._whole:
+            self._whole += body
+            body = memoryview(self._whole).toreadonly()
+            self._whole = bytearray()
         if (self._settings.add_length or self._bare) and self._head is not None:
             headers = (*self._head.headers, ("Content-Length", str(len(body))))
             self._head = self._head.replace(headers, framing="length")

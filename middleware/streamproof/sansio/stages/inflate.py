@@ -3,7 +3,7 @@
 The reader waits for the compressor, head included. What is unpacked leaves only in full buffers or at the end, and what
 waits in a buffer is lost if the response is cut. If the size of the packed body is known, all of it is there, so the
 reader gets the size of the unpacked one. Stands behind a ``compress`` that works for every reader (Varnish's do_gzip
-stores objects packed).
+stores objects packed). A body that is not gzip, though its head says so, is cut, and a head that still waits with it.
 
 Source: varnish-cache bin/varnishd/cache/cache_gzip.c, vdp_gunzip_init(), vdp_gunzip_bytes().
 """
@@ -64,6 +64,9 @@ class _Inflate(Stage):
         self._head = head
         return ()
 
+    def receive(self, event: Event, now: float) -> Events:
+        return () if self._over else super().receive(event, now)
+
     def data(self, event: Data, now: float) -> Events:
         if self.transparent:
             return (event,)
@@ -86,12 +89,9 @@ class _Inflate(Stage):
         return out
 
     def _fail(self, reason: str) -> Events:
-        self._over = True
+        self._over, self._head = True, None
         self._out.clear()
-        return [*self._waiting(), Cut("fin", self._name, reason, own=True)]
-
-    def receive(self, event: Event, now: float) -> Events:
-        return () if self._over else super().receive(event, now)
+        return [Cut("fin", self._name, reason, own=True)]
 
     def _leave(self) -> list[Event]:
         data = bytes(self._out)
