@@ -46,22 +46,6 @@ class Stats(NamedTuple):
         """Return the statistics as plain data for JSON."""
         return {**self._asdict(), "gaps": list(self.gaps)}
 
-    @classmethod
-    def from_dict(cls, data: object) -> Stats:
-        """Return the statistics in ``data``. Raises ValueError if a member is unknown or of the wrong type."""
-        if not isinstance(data, dict):
-            raise ValueError("it is not an object")
-        known = set(cls._fields)
-        if unknown := sorted(set(data) - known):
-            raise ValueError(f"{unknown[0]!r} is not one of its members")
-        for name, value in data.items():
-            if name != "gaps" and value is not None and not isinstance(value, int | float):
-                raise ValueError(f"{name!r} is not a number")
-        gaps = data.get("gaps", cls().gaps)
-        if not isinstance(gaps, list | tuple) or len(gaps) != len(GAP_BOUNDS) + 1:
-            raise ValueError(f"'gaps' is not a list of {len(GAP_BOUNDS) + 1} counts")
-        return cls(**{**data, "gaps": tuple(int(count) for count in gaps)})
-
 
 class RunningStats:
     """Count chunks as they come, in constant memory. Times are seconds from the request."""

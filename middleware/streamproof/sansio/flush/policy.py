@@ -215,10 +215,6 @@ class FlushPolicy:
         return FlushMachine(self, request, coders or {})
 
 
-def _is_path(rule: Rule) -> bool:
-    return isinstance(rule, str) and rule.startswith("/")
-
-
 def _unusable(name: str, value: object, expected: str, guess: str = "") -> ConfigurationError:
     return ConfigurationError(f"FlushPolicy({name}={value!r}) cannot be used. Expected {expected}. {guess}".rstrip())
 
