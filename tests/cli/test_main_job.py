@@ -24,6 +24,10 @@ FASTAPI = ("demo_apps.fastapi_llm:app", Request("POST", "/search?ai_prompt=Tell+
 
 pytestmark = pytest.mark.servers
 
+#: Readings of one stream: on a busy machine a reader may get what was written at once in two bursts. A hop that holds
+#: when it should not, or the reverse, does so in each.
+TRIES = 3
+
 
 @pytest.fixture(autouse=True)
 def quick_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,7 +56,10 @@ def test_a_via_in_the_live_process_delivers_as_production_would(
     target: str, request_: Request, via: str | None, verdict: str
 ) -> None:
     with serve(target, via=via) as server:
-        assert word(server, request_) == verdict
+        words = [word(server, request_)]
+        while words[-1] != verdict and len(words) < TRIES:
+            words.append(word(server, request_))
+        assert words[-1] == verdict, words
 
 
 def test_the_bytes_behind_a_via_are_those_of_the_app() -> None:
