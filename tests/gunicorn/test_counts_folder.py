@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -43,10 +44,10 @@ def test_files_that_the_client_does_not_name_stay(tmp_path: Path, dead_pid: int,
 
 
 def test_a_database_of_the_apps_stays_readable(tmp_path: Path, dead_pid: int) -> None:
-    with sqlite3.connect(tmp_path / "app.db") as database:
+    with closing(sqlite3.connect(tmp_path / "app.db")) as database:
         database.execute("create table kept (value)")
     counts_folder.delete_dead_counts(str(tmp_path))
-    with sqlite3.connect(tmp_path / "app.db") as database:
+    with closing(sqlite3.connect(tmp_path / "app.db")) as database:
         assert database.execute("select name from sqlite_master").fetchall() == [("kept",)]
 
 
