@@ -24,8 +24,8 @@ FASTAPI = ("demo_apps.fastapi_llm:app", Request("POST", "/search?ai_prompt=Tell+
 
 pytestmark = pytest.mark.servers
 
-#: Readings of one stream: on a busy machine a reader may get what was written at once in two bursts. A hop that holds
-#: when it should not, or the reverse, does so in each.
+#: Readings of a held stream: on a busy machine a reader may get two writes of one release in two bursts. A stream that
+#: must not be held is read once, because the first request is the one that an import would hold.
 TRIES = 3
 
 
@@ -57,7 +57,7 @@ def test_a_via_in_the_live_process_delivers_as_production_would(
 ) -> None:
     with serve(target, via=via) as server:
         words = [word(server, request_)]
-        while words[-1] != verdict and len(words) < TRIES:
+        while verdict == "held to the end" and words[-1] == "in blocks" and len(words) < TRIES:
             words.append(word(server, request_))
         assert words[-1] == verdict, words
 

@@ -20,8 +20,8 @@ from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Any, NamedTuple
 
-#: The most threads of pumps in one process. No known server has more threads than this. Apps that never come back from
-#: a block after their readers left can use them up.
+#: The most threads of pumps in one process: a choice, far above the threads that a WSGI server is usually given. Apps
+#: that never come back from a block after their readers left can use them up.
 MOST_THREADS = 512
 
 #: How many responses of this process had no pump because :data:`MOST_THREADS` were in use.
